@@ -1,0 +1,62 @@
+/*
+ * libws/config.h: limits and timeouts of one connection, and how a connection ended.
+ * docs/limits.md lists each limit with what the peer sees when it is met.
+ */
+#ifndef LIBWS_CONFIG_H
+#define LIBWS_CONFIG_H
+
+#include <libws/base.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+enum { /* ws_conn_config.flags */
+  WS_CONN_NO_AUTO_PONG = 1u << 0,  /* pings are reported and you answer them */
+  WS_CONN_NO_UTF8_CHECK = 1u << 1, /* incoming text is not validated */
+  WS_CONN_NAGLE = 1u << 2          /* leave TCP_NODELAY off */
+};
+
+/* Limits and keepalive of one connection, shared by the engine, the server and the client.
+ * Zero means the default in brackets.  Times are at most INT32_MAX ms, or WS_NEVER. */
+typedef struct ws_conn_config {
+  size_t size; /* WS_INIT */
+  uint32_t flags;
+  uint32_t handshake_timeout_ms; /* accept to open, absolute: bytes do not re-arm it [10000] */
+  uint32_t idle_timeout_ms;      /* nothing received, pongs count [40000] */
+  uint32_t ping_interval_ms;     /* ping when nothing was received this long [20000] */
+  uint32_t close_timeout_ms;     /* closing handshake, absolute; then abort [5000] */
+  uint64_t max_message_bytes;    /* payload of one message; above: close 1009 [1 MiB] */
+  uint64_t max_header_bytes;     /* whole HTTP head; above: 431 [16 KiB] */
+  uint32_t max_header_count;     /* header lines; above: 431 [100] */
+  uint32_t max_fragments;        /* frames of one message, empty ones count; above: close 1008
+                                    [1024 + max_message_bytes / 256] */
+  uint64_t send_high_bytes;      /* sends report WS_BACKPRESSURE above [256 KiB] */
+  uint64_t send_low_bytes;       /* on_drain at or below [64 KiB] */
+  uint64_t send_limit_bytes;     /* sends that would pass it fail with WS_ERR_FULL [16 MiB] */
+} ws_conn_config;
+
+enum {                       /* ws_close_info.flags */
+  WS_CLOSE_CLEAN = 1u << 0,  /* Close frames went both ways (RFC 6455 7.1.4) */
+  WS_CLOSE_BY_PEER = 1u << 1 /* the peer's Close, or the end of its stream, came first */
+};
+
+/* How a connection ended, or why it never opened.  The library fills it: check `size` before
+ * reading members newer than 0.1. */
+typedef struct ws_close_info {
+  size_t size;
+  int error;          /* WS_OK after a clean close, else a ws_error */
+  uint16_t code;      /* code received; 1005: a Close without one; 1006: no Close frame */
+  uint16_t sent_code; /* code we sent; 1005: a Close without one; 0: none sent */
+  uint32_t flags;     /* WS_CLOSE_* */
+  int sys_errno;      /* 0 unless the system gave one */
+  int http_status;    /* the status that refused the handshake, sent or received; else 0 */
+  const char *reason; /* the peer's close reason, valid UTF-8, "" if none */
+  size_t reason_len;
+  const char *detail; /* for logs, never NULL, printable */
+} ws_close_info;
+
+#ifdef __cplusplus
+} /* extern "C" */
+#endif
+#endif /* LIBWS_CONFIG_H */

@@ -1,0 +1,123 @@
+/*
+ * libws/conn.h: an open WebSocket connection and its callbacks; client and server alike.
+ *
+ * Lifetime: for each connection on_open comes once, then any of the middle callbacks, then
+ * on_close once, always.  A handshake that fails has none of them.  A handle that is still held
+ * after on_close (ws_conn_ref) is inert: every call on it returns WS_ERR_CLOSED or an empty
+ * value, so "used a connection after it closed" cannot be a crash.
+ *
+ * Sending is all or nothing.  < 0: refused, nothing was queued.  0: accepted.
+ * WS_BACKPRESSURE (1): accepted, now slow down until on_drain.  There is no partial write to
+ * resume.
+ */
+#ifndef LIBWS_CONN_H
+#define LIBWS_CONN_H
+
+#include <libws/config.h>
+#include <libws/loop.h>
+#include <libws/message.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* One table, shared by all connections of a server or client; NULL means "not interested".
+ * `user` is the connection's user pointer.  Thread: the loop's. */
+struct ws_handlers {
+  size_t size; /* WS_INIT */
+  void (*on_open)(ws_conn *c, void *user);
+
+  /* A whole message, assembled and (text) checked to be UTF-8. */
+  void (*on_message)(ws_conn *c, ws_opcode op, const void *data, size_t len, void *user);
+
+  /* If set, used instead of on_message: parts as they arrive; `flags` holds WS_PART_FIRST on the
+   * first and WS_PART_LAST on the last.  max_message_bytes still bounds the sum. */
+  void (*on_chunk)(ws_conn *c, ws_opcode op, uint32_t flags, const void *data, size_t len,
+                   void *user);
+
+  /* The queue fell to send_low_bytes after a send reported WS_BACKPRESSURE. */
+  void (*on_drain)(ws_conn *c, void *user);
+
+  void (*on_ping)(ws_conn *c, const void *data, size_t len, void *user);
+  void (*on_pong)(ws_conn *c, const void *data, size_t len, void *user);
+
+  /* Last.  Free what `user` points to here.  `how` is valid during the call. */
+  void (*on_close)(ws_conn *c, const ws_close_info *how, void *user);
+};
+
+WS_API ws_conn *ws_conn_ref(ws_conn *c);   /* returns c.  Thread: any */
+WS_API void ws_conn_unref(ws_conn *c);     /* Thread: any */
+
+WS_API uint64_t ws_conn_id(const ws_conn *c);     /* unique in the process.  Thread: any */
+WS_API ws_loop *ws_conn_loop(const ws_conn *c);   /* NULL once closed */
+WS_API void *ws_conn_user(const ws_conn *c);
+WS_API void ws_conn_set_user(ws_conn *c, void *user);
+WS_API const char *ws_conn_peer(const ws_conn *c); /* as ws_request_peer; valid until the next
+                                                      call of it on this thread */
+WS_API const char *ws_conn_subprotocol(const ws_conn *c); /* "" if none */
+WS_API int ws_conn_is_open(const ws_conn *c); /* 1 from on_open until a close begins */
+
+/* Queue one message (op TEXT or BINARY).  Sends made inside a callback are written together when
+ * the turn ends; outside one, at once, unless WS_SEND_LATER.  Text must be UTF-8 (RFC 6455 5.6);
+ * it is checked with WS_SEND_CHECK_UTF8 and trusted without.  `data` may be NULL when `len` is 0.
+ * Errors: CLOSED, FULL, STATE (a message sent in parts is unfinished), UTF8, INVALID, NOMEM. */
+WS_API int ws_conn_send(ws_conn *c, ws_opcode op, const void *data, size_t len, uint32_t flags);
+
+/* Queue one piece of a message of unknown length as a frame of its own (RFC 6455 5.4); `last`
+ * ends it.  `op` must be the same for all pieces.  Control frames may pass between pieces.
+ * Errors: as ws_conn_send. */
+WS_API int ws_conn_send_part(ws_conn *c, ws_opcode op, const void *data, size_t len, int last);
+
+/* Queue a prepared message; takes its own reference and, on servers, copies nothing. */
+WS_API int ws_conn_send_message(ws_conn *c, ws_message *m);
+
+/* The same from any thread: in order per calling thread, silently dropped if the connection has
+ * ended or is full by then (counted in messages_dropped).  Thread: any.
+ * Errors: CLOSED (known already), INVALID, NOMEM. */
+WS_API int ws_conn_post_message(ws_conn *c, ws_message *m);
+
+/* Inside on_message only: keep the message beyond the callback.  Free of copies when it was
+ * assembled in a buffer of its own, one copy when it was not.  Errors: STATE, NOMEM. */
+WS_API int ws_conn_keep_message(ws_conn *c, ws_message **out);
+
+/* Control frames (RFC 6455 5.5.2, 5.5.3); at most 125 bytes.  pong is only needed for unsolicited
+ * pongs or with WS_CONN_NO_AUTO_PONG.  Errors: CLOSED, FULL, INVALID, NOMEM. */
+WS_API int ws_conn_ping(ws_conn *c, const void *data, size_t len);
+WS_API int ws_conn_pong(ws_conn *c, const void *data, size_t len);
+
+/* Write queued data now instead of at the end of the turn.  Errors: CLOSED. */
+WS_API int ws_conn_flush(ws_conn *c);
+
+WS_API uint64_t ws_conn_buffered(const ws_conn *c); /* bytes queued, not yet written */
+
+/* Stop and resume reading.  After pause no on_message or on_chunk runs, TCP pushes back on the
+ * peer, and idle_timeout_ms and pings are suspended; resume continues on the next turn.  They do
+ * not nest.  Errors: CLOSED. */
+WS_API int ws_conn_pause(ws_conn *c);
+WS_API int ws_conn_resume(ws_conn *c);
+
+/* Closing handshake (RFC 6455 7.1.2): what is queued is sent, then Close(code, reason); later
+ * sends fail with CLOSED and later messages are dropped.  on_close follows from the loop within
+ * close_timeout_ms.  `code` is 1000 to 1003, 1007 to 1014 or 3000 to 4999 (RFC 6455 7.4), or 0
+ * for a Close without a code; `reason` is UTF-8 of at most 123 bytes, or NULL.
+ * Calling it again is harmless: CLOSED.  Errors: INVALID (code or reason), CLOSED. */
+WS_API int ws_conn_close(ws_conn *c, uint16_t code, const char *reason);
+
+/* Drop it now: nothing more is sent; on_close follows from the loop, with CANCELLED. */
+WS_API void ws_conn_abort(ws_conn *c);
+
+typedef struct ws_conn_stats {
+  size_t size;                         /* WS_INIT */
+  uint64_t messages_in, messages_out;
+  uint64_t bytes_in, bytes_out;        /* on the transport, handshake included */
+  uint64_t messages_dropped;           /* posted to it, but it was full */
+  uint32_t rtt_us;                     /* last keepalive ping; UINT32_MAX before the first */
+} ws_conn_stats;
+
+/* Works on closed handles too: the final figures.  Errors: INVALID. */
+WS_API int ws_conn_get_stats(const ws_conn *c, ws_conn_stats *out);
+
+#ifdef __cplusplus
+} /* extern "C" */
+#endif
+#endif /* LIBWS_CONN_H */

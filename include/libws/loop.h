@@ -1,0 +1,90 @@
+/*
+ * libws/loop.h: the event loop: sockets, timers and tasks from other threads.
+ *
+ * A loop owns connections and runs their callbacks on one thread.  Either
+ *   ws_loop_run(loop);                                           it is the main loop
+ * or embed it: watch ws_loop_fd(loop) for readability, level-triggered, and call
+ *   ws_loop_dispatch(loop, 0);                                   whenever it is
+ * asyncio: loop.add_reader(fd, dispatch)    GLib: g_unix_fd_add(fd, G_IO_IN, ...)
+ * libuv:   uv_poll_start(p, UV_READABLE, .) Qt:   QSocketNotifier(fd, Read)
+ *
+ * Callbacks run only inside ws_loop_run(), ws_loop_dispatch() and ws_loop_free(), never from
+ * inside another call you make.  From a callback anything may be called; those three, on the
+ * same loop, return WS_ERR_REENTRANT.
+ */
+#ifndef LIBWS_LOOP_H
+#define LIBWS_LOOP_H
+
+#include <libws/base.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct ws_loop_config {
+  size_t size;              /* WS_INIT */
+  const char *poller;       /* "epoll" or "poll"; NULL = the best one here */
+  uint32_t read_bytes;      /* shared receive buffer, 4 KiB to 16 MiB [128 KiB] */
+  uint32_t max_events;      /* descriptors handled per turn, bounds its length [1024] */
+  ws_log_level log_level;   /* [OFF] */
+  ws_log_fn log;
+  void *log_user;
+} ws_loop_config;
+
+/* Errors: INVALID, UNSUPPORTED (poller), IO (no descriptors left), NOMEM.  Thread: any. */
+WS_API int ws_loop_new(const ws_loop_config *cfg, ws_loop **out);
+
+/* Abort everything still on the loop, deliver each on_close (and each posted task with
+ * cancelled = 1), then release it.  Servers, listeners and timers of this loop are gone with
+ * it; connections and requests still held become inert.
+ * Errors: REENTRANT (nothing was done). */
+WS_API int ws_loop_free(ws_loop *l);
+
+/* Until ws_loop_stop(), which also counts when it came before this call.  Returns 0, or an
+ * error that makes the poller unusable.  Errors: REENTRANT, IO. */
+WS_API int ws_loop_run(ws_loop *l);
+
+/* One turn: wait up to timeout_ms (0: do not wait; WS_NEVER: as long as it takes), run what is
+ * due.  Returns how many events were handled.  Errors: REENTRANT, IO. */
+WS_API int ws_loop_dispatch(ws_loop *l, uint32_t timeout_ms);
+
+/* The descriptor to watch: do not read, write or close it.  From the first call on the loop
+ * keeps a kernel timer armed so that timeouts show on the descriptor too; loops that are only
+ * ever run do not pay for it.  Errors: UNSUPPORTED with the "poll" poller, IO. */
+WS_API int ws_loop_fd(ws_loop *l);
+
+WS_API uint64_t ws_loop_now(const ws_loop *l); /* monotonic ms, read once per turn */
+
+/* Make ws_loop_run() return soon.  Thread: any; async-signal-safe. */
+WS_API void ws_loop_stop(ws_loop *l);
+
+/* Run fn(loop, arg, 0) on the loop's thread, in order per posting thread; or fn(loop, arg, 1)
+ * from ws_loop_free().  Exactly once either way, so fn may own arg.
+ * Thread: any.  Errors: NOMEM. */
+typedef void (*ws_task_fn)(ws_loop *l, void *arg, int cancelled);
+WS_API int ws_loop_post(ws_loop *l, ws_task_fn fn, void *arg);
+
+/* A restartable one-shot timer.  Starting a running timer moves it.  Freed with the loop if
+ * you do not.  `after_ms` is at most INT32_MAX; 0 fires on the next turn. */
+WS_API int ws_timer_new(ws_loop *l, void (*fn)(ws_timer *t, void *user), void *user,
+                        ws_timer **out);
+WS_API void ws_timer_free(ws_timer *t); /* also from its own callback */
+WS_API int ws_timer_start(ws_timer *t, uint32_t after_ms);
+WS_API void ws_timer_stop(ws_timer *t);
+
+typedef struct ws_loop_stats {
+  size_t size;              /* WS_INIT */
+  uint64_t turns;           /* since the loop was made, as the next two */
+  uint64_t events;          /* descriptors that were ready */
+  uint64_t tasks;           /* posted tasks run */
+  uint64_t connections;     /* on the loop now, those still closing included */
+  uint64_t timers;          /* running now */
+  uint64_t longest_turn_us; /* since the last call of this function, waiting not counted:
+                               finds the callback that blocks a loop */
+} ws_loop_stats;
+WS_API int ws_loop_get_stats(ws_loop *l, ws_loop_stats *out);
+
+#ifdef __cplusplus
+} /* extern "C" */
+#endif
+#endif /* LIBWS_LOOP_H */

@@ -1,0 +1,58 @@
+/*
+ * libws/message.h: an immutable, counted message that many connections can send.
+ *
+ * Its wire form is built once and kept, so sending it to N connections frames it once.
+ * Every entry here: Thread: any.
+ */
+#ifndef LIBWS_MESSAGE_H
+#define LIBWS_MESSAGE_H
+
+#include <libws/base.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Frame opcodes, RFC 6455 11.8. */
+typedef enum ws_opcode {
+  WS_OP_TEXT = 1,
+  WS_OP_BINARY = 2,
+  WS_OP_CLOSE = 8,
+  WS_OP_PING = 9,
+  WS_OP_PONG = 10
+} ws_opcode;
+
+enum { /* which part of a message this is */
+  WS_PART_FIRST = 1u << 0,
+  WS_PART_LAST = 1u << 1
+};
+
+enum { /* flags of send */
+  WS_SEND_CHECK_UTF8 = 1u << 0, /* verify text first: WS_ERR_UTF8 */
+  WS_SEND_LATER = 1u << 1       /* leave the write to the end of the turn, or to flush */
+};
+
+/* A message with a copy of `data`.  `op` is TEXT or BINARY; `data` may be NULL when `len` is 0.
+ * Text must be UTF-8 (RFC 6455 5.6): that is checked here, once.
+ * Errors: INVALID, UTF8, NOMEM. */
+WS_API int ws_message_new(ws_opcode op, const void *data, size_t len, ws_message **out);
+
+/* The same without copying: `data` stays yours and unchanged until `release` is called, exactly
+ * once, on whichever thread drops the last reference.  `release` may be NULL for static data.
+ * When the call fails, `release` is not called.  Errors: as ws_message_new. */
+WS_API int ws_message_wrap(ws_opcode op, const void *data, size_t len,
+                           void (*release)(void *arg, const void *data, size_t len), void *arg,
+                           ws_message **out);
+
+WS_API ws_message *ws_message_ref(ws_message *m); /* returns m */
+WS_API void ws_message_unref(ws_message *m);
+
+WS_API ws_opcode ws_message_opcode(const ws_message *m);
+
+/* The payload; valid while the message is. */
+WS_API ws_slice ws_message_data(const ws_message *m);
+
+#ifdef __cplusplus
+} /* extern "C" */
+#endif
+#endif /* LIBWS_MESSAGE_H */

@@ -1,0 +1,82 @@
+/*
+ * libws/request.h: one HTTP request that a server received, an upgrade or plain HTTP, and its
+ * one answer.
+ *
+ * The library has already refused what RFC 6455 4.2.1 and RFC 9112 forbid (400, 405, 414, 426,
+ * 431, 501, 505): what arrives here is a well-formed GET or HEAD without a body.
+ *
+ * Answer it once, with accept or respond.  To answer later (say, after a database look-up) keep
+ * a reference; handshake_timeout_ms still runs, and nothing more is read from the peer until
+ * then.  Once the peer is gone, answering returns WS_ERR_CLOSED.
+ */
+#ifndef LIBWS_REQUEST_H
+#define LIBWS_REQUEST_H
+
+#include <libws/base.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+WS_API ws_request *ws_request_ref(ws_request *r);   /* returns r.  Thread: any */
+WS_API void ws_request_unref(ws_request *r);        /* Thread: any */
+
+/* 1 for a WebSocket opening handshake (RFC 6455 4.2.1), 0 for plain HTTP. */
+WS_API int ws_request_is_upgrade(const ws_request *r);
+
+WS_API const char *ws_request_method(const ws_request *r); /* "GET" or "HEAD" */
+
+/* The path as sent, not decoded, without the query; at least "/". */
+WS_API const char *ws_request_path(const ws_request *r);
+
+/* What follows '?', not decoded; "" if there is none. */
+WS_API const char *ws_request_query(const ws_request *r);
+
+/* Value of a header field, name compared without case; NULL if absent.  Repeated fields are
+ * joined with ", " (RFC 9110 5.3).  `len` may be NULL.  Valid while the request is. */
+WS_API const char *ws_request_header(const ws_request *r, const char *name, size_t *len);
+
+/* Iterate over the fields as received: i = 0, 1, 2...  Returns 1 and fills *out, or 0 past
+ * the end. */
+WS_API int ws_request_header_at(const ws_request *r, size_t i, ws_header *out);
+
+/* Value of a cookie (RFC 6265 4.2), quotes not removed; NULL if absent.  The first of several.
+ * `len` may be NULL.  Valid until the next call of this function on this request. */
+WS_API const char *ws_request_cookie(const ws_request *r, const char *name, size_t *len);
+
+/* i-th subprotocol the client offered, in its order of preference; NULL past the end. */
+WS_API const char *ws_request_subprotocol(const ws_request *r, size_t i);
+
+/* "192.0.2.7:50412", "[2001:db8::1]:443", "unix:", or "" when there is no socket. */
+WS_API const char *ws_request_peer(const ws_request *r);
+
+typedef struct ws_handlers ws_handlers; /* conn.h */
+
+/* How to accept.  `handlers` and `user` are ignored when the request belongs to a bare engine. */
+typedef struct ws_accept {
+  size_t size;               /* WS_INIT */
+  const char *subprotocol;   /* exactly one the client offered, or NULL for none */
+  const ws_header *headers;  /* added to the 101 response */
+  size_t header_count;
+  const ws_handlers *handlers; /* NULL = the server's; lets paths differ */
+  void *user;                  /* this connection's user pointer; NULL = the server's */
+} ws_accept;
+
+/* Finish the upgrade.  on_open follows from the loop.  `how` may be NULL.
+ * Errors: STATE (answered already, or not an upgrade), INVALID (a subprotocol that was not
+ * offered; a header that is not a token, holds CR, LF or NUL, or is one the handshake writes
+ * itself), CLOSED, NOMEM. */
+WS_API int ws_request_accept(ws_request *r, const ws_accept *how);
+
+/* Send a complete HTTP response (health check, small file, 401, redirect) and close.
+ * `status` is 200 to 599; Content-Length, Date and Connection are added; `body` may be NULL when
+ * `len` is 0, and is not sent in answer to HEAD.  `len` is at most 16 MiB.
+ * Errors: STATE (answered already), INVALID (status, a bad or reserved header), TOO_BIG,
+ * CLOSED, NOMEM. */
+WS_API int ws_request_respond(ws_request *r, int status, const ws_header *headers,
+                              size_t header_count, const void *body, size_t len);
+
+#ifdef __cplusplus
+} /* extern "C" */
+#endif
+#endif /* LIBWS_REQUEST_H */

@@ -1,0 +1,94 @@
+// The one door to the operating system: memory, clock, random bytes and system calls.
+//
+// In a test build (LIBWS_TESTING) every entry is a slot in a table, so a test can put a fake
+// clock, a failing allocator or a short write behind any of them; see base/fault.hpp.  In a
+// release build the same names are plain calls with no indirection.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <poll.h>
+#include <sys/socket.h>
+#include <sys/types.h>
+#include <sys/uio.h>
+#ifdef __linux__
+#include <sys/epoll.h>
+#endif
+
+namespace libws {
+
+// Each returns what the call of the same name returns, errno included.
+struct System {
+  void* (*resize)(void* ptr, size_t bytes);      // the allocator hook: see alloc.hpp
+  uint64_t (*now_us)();                          // CLOCK_MONOTONIC in microseconds
+  int (*random)(void* out, size_t len);          // 0, or -1
+  ssize_t (*recv)(int fd, void* buf, size_t len);
+  ssize_t (*recvv)(int fd, const iovec* iov, size_t count);
+  ssize_t (*send)(int fd, const void* buf, size_t len);       // never raises SIGPIPE
+  ssize_t (*sendv)(int fd, const iovec* iov, size_t count);   // never raises SIGPIPE
+  int (*accept)(int fd, sockaddr* addr, socklen_t* len);      // non-blocking, close-on-exec
+  int (*socket)(int family, int type, int protocol);          // non-blocking, close-on-exec
+  int (*bind)(int fd, const sockaddr* addr, socklen_t len);
+  int (*listen)(int fd, int backlog);
+  int (*connect)(int fd, const sockaddr* addr, socklen_t len);
+  int (*setsockopt)(int fd, int level, int name, const void* value, socklen_t len);
+  int (*getsockopt)(int fd, int level, int name, void* value, socklen_t* len);
+  int (*shutdown)(int fd, int how);
+  int (*close)(int fd);
+  int (*eventfd)();                              // non-blocking, close-on-exec
+  int (*timerfd)();
+#ifdef __linux__
+  int (*epoll_create)();
+  int (*epoll_ctl)(int epfd, int op, int fd, epoll_event* ev);
+  int (*epoll_wait)(int epfd, epoll_event* out, int max, int timeout_ms);
+#endif
+  int (*poll)(pollfd* fds, nfds_t count, int timeout_ms);
+};
+
+// What the operating system really does.
+namespace real {
+void* resize(void* ptr, size_t bytes);
+uint64_t now_us();
+int random(void* out, size_t len);
+ssize_t recv(int fd, void* buf, size_t len);
+ssize_t recvv(int fd, const iovec* iov, size_t count);
+ssize_t send(int fd, const void* buf, size_t len);
+ssize_t sendv(int fd, const iovec* iov, size_t count);
+int accept(int fd, sockaddr* addr, socklen_t* len);
+int socket(int family, int type, int protocol);
+int bind(int fd, const sockaddr* addr, socklen_t len);
+int listen(int fd, int backlog);
+int connect(int fd, const sockaddr* addr, socklen_t len);
+int setsockopt(int fd, int level, int name, const void* value, socklen_t len);
+int getsockopt(int fd, int level, int name, void* value, socklen_t* len);
+int shutdown(int fd, int how);
+int close(int fd);
+int eventfd();
+int timerfd();
+#ifdef __linux__
+int epoll_create();
+int epoll_ctl(int epfd, int op, int fd, epoll_event* ev);
+int epoll_wait(int epfd, epoll_event* out, int max, int timeout_ms);
+#endif
+int poll(pollfd* fds, nfds_t count, int timeout_ms);
+}  // namespace real
+
+inline constexpr System kRealSystem = {
+    real::resize, real::now_us,  real::random,     real::recv,       real::recvv,
+    real::send,   real::sendv,   real::accept,     real::socket,     real::bind,
+    real::listen, real::connect, real::setsockopt, real::getsockopt, real::shutdown,
+    real::close,  real::eventfd, real::timerfd,
+#ifdef __linux__
+    real::epoll_create, real::epoll_ctl, real::epoll_wait,
+#endif
+    real::poll,
+};
+
+#ifdef LIBWS_TESTING
+extern System system_table;  // starts as kRealSystem, with LIBWS_FAULT applied
+inline const System& sys() { return system_table; }
+#else
+constexpr const System& sys() { return kRealSystem; }
+#endif
+
+}  // namespace libws
