@@ -1,0 +1,208 @@
+// The frame of the state machine: construction, time, end of input, what the owner shall wait for.
+#include "libws/protocol/engine.hpp"
+
+#include "libws/protocol/engine_opening.hpp"
+
+#include <new>
+
+namespace libws {
+
+Engine::Engine(Role role, const Limits& limits, EngineResources& shared, bool chunks)
+    : limits_(limits),
+      shared_(shared),
+      opening_(new Opening(role == Role::kServer ? HeadParser::Kind::kRequest
+                                                 : HeadParser::Kind::kResponse,
+                           limits)),
+      role_(role),
+      chunks_(chunks) {}
+
+Engine::~Engine() {
+  if (Request* r = request()) r->detach();
+  release_buffers();
+  release(protocol_);
+  delete opening_;
+}
+
+void Engine::release_buffers() {
+  drop_partial();
+  in_ = in_end_ = nullptr;
+  shared_.blocks.give(held_);
+  held_ = nullptr;
+  outbox_.clear(shared_.blocks);
+}
+
+Request* Engine::request() const {
+  return opening_ != nullptr ? opening_->request.get() : nullptr;
+}
+
+void Engine::feed(uint8_t* data, size_t len) {
+  last_rx_us_ = shared_.now_us;
+  in_ = data;
+  in_end_ = data + len;
+}
+
+Error Engine::feed_copy(Bytes data) {
+  Block* b = shared_.blocks.take(data.size());
+  if (b == nullptr) return fail(WS_ERR_NOMEM, "feed of %zu bytes", data.size());
+  std::memcpy(b->bytes(), data.data(), data.size());
+  shared_.blocks.give(held_);
+  held_ = b;
+  feed(b->bytes(), data.size());
+  return Error();
+}
+
+bool Engine::next_slow(Event& ev) {
+  for (;;) {
+    if (open_pending_) {
+      open_pending_ = false;
+      if (role_ == Role::kServer) leave_opening();
+      ev = {WS_EV_OPEN, WS_OP_TEXT, 0, nullptr, 0};
+      return true;
+    }
+    if (closed_pending_) return give_closed(ev);
+    State before = state_;
+    switch (state_) {
+      case State::kOpening:
+      case State::kRefused:
+        if (open_step(ev)) return true;
+        break;
+      case State::kOpen:
+      case State::kClosing:
+        if (receive(ev)) return true;
+        break;
+      case State::kAnswering: break;
+      case State::kDrain:
+      case State::kDone:
+        lingered_ += static_cast<uint32_t>(in_end_ - in_);
+        in_ = in_end_;
+        break;
+    }
+    if (state_ != before || open_pending_ || closed_pending_) continue;
+    finish_input();
+    if (!eof_ || state_ == State::kDone) return false;
+    take_eof();
+    if (!closed_pending_) return false;
+  }
+}
+
+// The input was looked at, or belongs to a time after the answer; either way the buffer it came
+// from is the caller's again.
+void Engine::finish_input() {
+  if (in_ == in_end_) {
+    in_ = in_end_ = nullptr;
+    shared_.blocks.give(held_);
+    held_ = nullptr;
+    return;
+  }
+  hold_input();
+}
+
+bool Engine::hold_input() {
+  if (in_ == in_end_ || held_ != nullptr) return true;
+  size_t n = static_cast<size_t>(in_end_ - in_);
+  Block* b = shared_.blocks.take(n);
+  if (b == nullptr) {
+    in_ = in_end_ = nullptr;
+    abort(WS_ERR_NOMEM, 0, "out of memory for input that waits");
+    return false;
+  }
+  std::memcpy(b->bytes(), in_, n);
+  held_ = b;
+  in_ = b->bytes();
+  in_end_ = in_ + n;
+  return true;
+}
+
+void Engine::take_eof() {
+  switch (state_) {
+    case State::kDrain:
+      if (outbox_.empty()) state_ = State::kDone;
+      return;
+    case State::kRefused: return end(State::kDone, error_, detail_);
+    case State::kOpening:
+    case State::kAnswering:
+      return end(State::kDone, WS_ERR_EOF, "the peer went away during the handshake");
+    default:
+      close_flags_ |= WS_CLOSE_BY_PEER;
+      outbox_.clear(shared_.blocks);
+      return end(State::kDone, WS_ERR_EOF, "the peer went away without a Close frame");
+  }
+}
+
+uint32_t Engine::want() const {
+  const uint32_t write = outbox_.empty() ? 0u : uint32_t{WS_WANT_WRITE};
+  switch (state_) {
+    case State::kOpening:
+    case State::kRefused:
+    case State::kOpen:
+    case State::kClosing: return WS_WANT_READ | write;
+    // Reading goes on until there is something to hold, so that a peer that leaves is noticed.
+    case State::kAnswering: return held_ == nullptr ? WS_WANT_READ | write : write;
+    case State::kDone: return WS_WANT_CLOSE;
+    case State::kDrain: break;
+  }
+  if (write != 0) return eof_ ? write : WS_WANT_READ | write;
+  if (eof_ || (http_drain_ && lingered_ > kLingerBytes)) return WS_WANT_CLOSE;
+  // RFC 6455 7.1.1: after a clean close the server closes the transport first.
+  bool peer_first = role_ == Role::kClient && error_ == WS_OK;
+  return peer_first ? uint32_t{WS_WANT_READ} : WS_WANT_READ | WS_WANT_EOF;
+}
+
+void Engine::set_phase_deadline(uint64_t after_us) {
+  phase_deadline_us_ = after_us == kNeverUs ? kNeverUs : shared_.now_us + after_us;
+}
+
+uint64_t Engine::deadline_us() const {
+  if (state_ == State::kDone) return kNeverUs;
+  if (!started_) return shared_.now_us;
+  if (state_ != State::kOpen) return phase_deadline_us_;
+  if (paused_) return kNeverUs;
+  uint64_t deadline = limits_.idle_us == kNeverUs ? kNeverUs : last_rx_us_ + limits_.idle_us;
+  if (limits_.ping_us != kNeverUs) {
+    uint64_t quiet_since = ping_at_us_ > last_rx_us_ ? ping_at_us_ : last_rx_us_;
+    if (quiet_since + limits_.ping_us < deadline) deadline = quiet_since + limits_.ping_us;
+  }
+  return deadline;
+}
+
+void Engine::tick() {
+  if (!started_) {
+    started_ = true;
+    last_rx_us_ = shared_.now_us;
+    if (state_ == State::kOpening) set_phase_deadline(limits_.handshake_us);
+    return;
+  }
+  if (shared_.now_us < deadline_us()) return;
+  switch (state_) {
+    case State::kOpening:
+      // Whoever sent nothing gets nothing (bad_inputs 49, 50).
+      if (role_ == Role::kServer && opening_->parser.started()) {
+        return refuse(408, "the request did not arrive in time");
+      }
+      return abort(WS_ERR_TIMEOUT, 0, "handshake timeout");
+    case State::kAnswering: return refuse(503, "no answer in time");
+    case State::kRefused: return end(State::kDone, error_, detail_);
+    case State::kOpen: return keepalive();
+    case State::kClosing: return abort(WS_ERR_TIMEOUT, 0, "the peer did not answer our Close");
+    case State::kDrain: return abort(0, 0, "");
+    case State::kDone: return;
+  }
+}
+
+void Engine::keepalive() {
+  if (limits_.idle_us != kNeverUs && shared_.now_us >= last_rx_us_ + limits_.idle_us) {
+    return abort(WS_ERR_TIMEOUT, 0, "nothing received within the idle timeout");
+  }
+  // Without memory or random bytes the ping waits for the next interval; the idle timeout stands.
+  if (shared_.random.take(&ping_id_, sizeof ping_id_)) {
+    (void)put_frame(true, kPing, bytes(&ping_id_, sizeof ping_id_), true).failed();
+  }
+  ping_at_us_ = shared_.now_us;
+}
+
+void Engine::set_paused(bool paused) {
+  if (paused_ && !paused) last_rx_us_ = shared_.now_us;
+  paused_ = paused;
+}
+
+}  // namespace libws

@@ -1,0 +1,250 @@
+// The protocol engine: one WebSocket connection, client or server, without I/O.
+//
+//   state        enters when                       leaves when
+//   kOpening     made                              the head is whole, refused, or time is up
+//   kAnswering   server: a request is reported     accept -> kOpen, respond -> kDrain
+//   kRefused     client: a status other than 101   its body has arrived -> kDrain
+//   kOpen        101 queued, or received           a Close goes or comes, a fault, the end
+//   kClosing     our Close is queued               the peer's Close comes -> kDrain; time is up
+//   kDrain       the outcome is decided            output has left and the peer is done -> kDone
+//   kDone        nothing more happens
+//
+// Invariants: the CLOSED event is given exactly once, on entering kDrain or kDone, and nothing
+// after it.  No data frame is queued after our Close.  After kDrain begins no byte from the peer
+// is looked at (RFC 6455 7.1.7).  Allocation failures never leave half a frame behind.
+//
+// The file set follows the states: engine_open, engine_recv, engine_send, engine_close.
+#pragma once
+
+#include "libws/base/alloc.hpp"
+#include "libws/base/bytes.hpp"
+#include "libws/base/error.hpp"
+#include "libws/base/ref.hpp"
+#include "libws/protocol/block.hpp"
+#include "libws/protocol/frame.hpp"
+#include "libws/protocol/handshake.hpp"
+#include "libws/protocol/limits.hpp"
+#include "libws/protocol/message.hpp"
+#include "libws/protocol/outbox.hpp"
+#include "libws/protocol/random_pool.hpp"
+#include "libws/protocol/request.hpp"
+#include "libws/protocol/utf8.hpp"
+
+#include <libws/engine.h>
+
+namespace libws {
+
+// What the engines of one thread share.  One per loop, or one per engine that stands alone.
+struct EngineResources {
+  EngineResources(size_t keep_bytes, RandomPool::Source source, void* user)
+      : blocks(keep_bytes), random(source, user) {}
+
+  BlockPool blocks;
+  RandomPool random;
+  uint64_t now_us = 0;              // set by the owner before it calls an engine
+  int64_t (*wall_clock)() = nullptr;  // seconds for the Date field; null: no Date is sent
+  ws_close_info close_info = {};    // of the last CLOSED event
+  char close_reason[kMaxControlPayload + 1] = "";
+};
+
+enum class Role : uint8_t { kServer, kClient };
+
+struct Event {
+  ws_event_type type;
+  ws_opcode op;
+  uint32_t flags;
+  const uint8_t* data;
+  size_t len;
+};
+
+class Engine {
+ public:
+  // `limits` and `shared` must outlive the engine.  Throws std::bad_alloc.
+  Engine(Role role, const Limits& limits, EngineResources& shared, bool chunks);
+  ~Engine();
+  Engine(const Engine&) = delete;
+  Engine& operator=(const Engine&) = delete;
+
+  // Client: queue the request.  Errors: INVALID, IO (no random bytes).
+  Error start_client(const OpenRequest& open);
+
+  // RFC 6455 7.4: codes that may stand in a Close frame, sent or received.
+  static bool may_send_code(uint16_t code);
+
+  // ---- input ----
+  // In place: `data` is read and changed until next() returns false.
+  void feed(uint8_t* data, size_t len);
+  // The same from bytes that must not be changed.  Errors: NOMEM.
+  Error feed_copy(Bytes data);
+  bool input_pending() const { return in_ != in_end_; }
+  // Where bytes of the message under assembly may be read directly; empty when anywhere will do.
+  std::span<uint8_t> landing();
+  void landed(size_t n);
+  void feed_eof() { eof_ = true; }
+  // Moves input not yet looked at into a block of the engine's own, so that the buffer it was fed
+  // from can be used again.  False: out of memory, the connection has failed.
+  bool hold_input();
+
+  // ---- events ----
+  bool next(Event& ev) {
+    if (state_ == State::kOpen && !open_pending_ && receive(ev)) return true;
+    return next_slow(ev);
+  }
+  Request* request() const;
+  const ws_close_info& close_info() const { return shared_.close_info; }
+  // The message of the event that next() just gave, to keep.  Null: out of memory.
+  Ref<Message> keep(const Event& ev);
+
+  // ---- answers to a request; called by its host, arguments checked ----
+  Error accept(const AcceptOptions& how);
+  Error respond(const Response& response);
+  // The library's own answer: to a head that is not fit for the application, or by default.
+  void refuse(int status, const char* why);
+
+  // ---- output ----
+  bool has_output() const { return !outbox_.empty(); }
+  size_t output(ws_slice* out, size_t max) const { return outbox_.slices(out, max); }
+  void sent(size_t n);
+  size_t buffered() const { return outbox_.bytes(); }
+  // True once after the queue fell to its low mark following a BACKPRESSURE.
+  bool take_drained();
+  // True while a send would still be above the high mark.
+  bool above_high() const { return outbox_.bytes() > limits_.send_high; }
+  // BACKPRESSURE was reported and the queue has not drained since; an owner that wrote at once
+  // and so did not pass the report on takes it back.
+  bool pressed() const { return pressed_; }
+  void forget_pressure() { pressed_ = drained_ = false; }
+
+  Error send(ws_opcode op, Bytes data, uint32_t flags);
+  Error send_part(ws_opcode op, Bytes data, bool last);
+  Error send_message(const Message& m);
+  // Queues the header and borrows the payload; own_external() must follow before the caller
+  // returns.  Servers only.
+  Error send_borrowed(ws_opcode op, Bytes data, uint32_t flags);
+  bool own_external();
+  Error ping(Bytes data);
+  Error pong(Bytes data);
+  Error close(uint16_t code, std::string_view reason);
+  // Ends at once: nothing more is sent.
+  void abort(int error, int sys_errno, const char* detail);
+
+  // ---- state ----
+  Role role() const { return role_; }
+  bool is_open() const { return state_ == State::kOpen; }
+  bool ended() const { return state_ >= State::kDrain; }  // the outcome is decided
+  uint32_t want() const;
+  void tick();
+  uint64_t deadline_us() const;
+  void set_chunks(bool chunks) { chunks_ = chunks; }
+  // Gives every buffer back; after kDone, so that the destructor may run on any thread.
+  void release_buffers();
+  // While paused, silence from the peer is our own doing.
+  void set_paused(bool paused);
+  const char* subprotocol() const { return protocol_ != nullptr ? protocol_ : ""; }
+  const char* response_header(std::string_view name, size_t* len);
+  Bytes response_body() const;
+  uint32_t rtt_us() const { return rtt_us_; }
+  uint64_t messages_in() const { return messages_in_; }
+  uint64_t messages_out() const { return messages_out_; }
+
+ private:
+  enum class State : uint8_t { kOpening, kAnswering, kRefused, kOpen, kClosing, kDrain, kDone };
+  // What a step of the receiver did.
+  enum class Step : uint8_t { kEvent, kAgain, kMore };
+  struct Opening;
+  struct Partial;
+
+  // engine.cpp
+  bool next_slow(Event& ev);
+  bool give_closed(Event& ev);
+  void finish_input();
+  void take_eof();
+  void set_phase_deadline(uint64_t after_us);
+  void keepalive();
+
+  // engine_open.cpp
+  bool open_step(Event& ev);
+  bool take_request_head(Event& ev);
+  void take_response_head();
+  void take_response(Head head, const ResponseVerdict& verdict);
+  void take_response_body();
+  void fail_opening(int error, int status, const char* why);
+  bool set_protocol(std::string_view name);
+  void leave_opening();
+
+  // engine_recv.cpp
+  bool receive(Event& ev);
+  Step receive_step(Event& ev);
+  Step receive_stash(Event& ev);
+  Step begin_frame(const FrameHeader& h, Event& ev);
+  Step deliver_whole(const FrameHeader& h, Event& ev);
+  Step receive_payload(Event& ev);
+  Step receive_chunk(Event& ev, size_t n);
+  Step end_frame(Event& ev);
+  Step handle_control(uint8_t opcode, uint8_t* payload, size_t len, Event& ev);
+  Step stash_input(size_t n);
+  const char* check_sequence(uint8_t first) const;
+  uint64_t message_room() const;
+  bool ensure_partial();
+  void drop_partial();
+  void release_delivered();
+  bool grow_assembly(size_t n);
+  bool take_text(uint8_t* to, const uint8_t* from, size_t n, uint32_t key);
+
+  // engine_send.cpp
+  Error check_send(ws_opcode op, Bytes data, uint32_t flags, const char* what) const;
+  bool fits(size_t len) const;
+  Error full(size_t len) const;
+  Error put_frame(bool fin, uint8_t opcode, Bytes data, bool exempt);
+  Error finish_send();
+  bool put_close(uint16_t code, std::string_view reason);
+
+  // engine_close.cpp
+  Step handle_close(uint8_t* payload, size_t len, Event& ev);
+  // The peer broke a rule: one Close with `code`, then nothing of the peer's counts any more.
+  Step fail_connection(uint16_t code, int error, const char* why);
+  void end(State state, int error, const char* detail);
+
+  bool masks() const { return role_ == Role::kClient; }
+  bool expects_mask() const { return role_ == Role::kServer; }
+  bool dropping() const { return state_ != State::kOpen; }
+
+  const Limits& limits_;
+  EngineResources& shared_;
+  uint8_t* in_ = nullptr;  // input not yet looked at
+  uint8_t* in_end_ = nullptr;
+  Block* held_ = nullptr;      // owns [in_, in_end_) when it is not the caller's
+  Partial* partial_ = nullptr; // while a frame or message is unfinished
+  Opening* opening_ = nullptr; // handshake; a client keeps it for the response's headers
+  Outbox outbox_;
+  char* protocol_ = nullptr;
+  const char* detail_ = "";
+  uint64_t phase_deadline_us_ = kNeverUs;  // handshake, close, linger: absolute
+  uint64_t last_rx_us_ = 0;
+  uint64_t ping_at_us_ = 0;  // when the keepalive ping went out that is not answered yet
+  uint64_t messages_in_ = 0;
+  uint64_t messages_out_ = 0;
+  uint32_t ping_id_ = 0;     // its payload, unpredictable so that the round trip is honest
+  uint32_t rtt_us_ = UINT32_MAX;
+  uint32_t lingered_ = 0;  // bytes thrown away in kDrain
+  int16_t error_ = 0;
+  uint16_t code_ = 1006;
+  uint16_t sent_code_ = 0;
+  uint16_t http_status_ = 0;
+  int sys_errno_ = 0;
+  Role role_;
+  State state_ = State::kOpening;
+  uint8_t close_flags_ = 0;
+  uint8_t sending_op_ = 0;  // a message sent in parts is unfinished
+  bool chunks_ : 1;
+  bool started_ : 1 = false;
+  bool open_pending_ : 1 = false;
+  bool closed_pending_ : 1 = false;
+  bool eof_ : 1 = false;
+  bool paused_ : 1 = false;
+  bool pressed_ : 1 = false;  // BACKPRESSURE was reported and not yet drained
+  bool drained_ : 1 = false;
+  bool http_drain_ : 1 = false;  // kDrain after HTTP: bounded by bytes too
+};
+
+}  // namespace libws

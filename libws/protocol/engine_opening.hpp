@@ -1,0 +1,28 @@
+// What an engine needs only for the opening handshake; private to engine*.cpp.  A server gives it
+// back when the connection opens, a client keeps it for the response's headers.
+#pragma once
+
+#include "libws/protocol/engine.hpp"
+
+namespace libws {
+
+struct Engine::Opening : Allocated {
+  Opening(HeadParser::Kind kind, const Limits& limits);
+
+  HeadLimits head_limits;
+  HeadParser parser;
+  Ref<Request> request;  // server: reported, perhaps answered
+
+  // Client: what was asked for, and what came.
+  char key[kKeyChars];
+  Vector<String> offered;
+  Vector<const char*> offered_views;
+  Head response;
+  bool has_response = false;
+  unsigned interim = 0;
+  Vector<uint8_t> body;
+  uint64_t body_left = UINT64_MAX;  // UINT64_MAX: until the end of the stream
+  String joined;                    // of the last response_header() that had to join
+};
+
+}  // namespace libws

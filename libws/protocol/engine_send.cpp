@@ -1,0 +1,165 @@
+// Sending: messages to frames in the outbox.  All or nothing: a frame is queued whole or the call
+// fails and nothing has changed.
+#include "libws/protocol/engine.hpp"
+#include "libws/protocol/mask.hpp"
+
+#include <cassert>
+
+namespace libws {
+namespace {
+
+// Payloads up to this are copied even when they could be shared: cheaper than a counted
+// reference and a slice of their own.
+constexpr size_t kCopyBelow = 256;
+
+}  // namespace
+
+Error Engine::check_send(ws_opcode op, Bytes data, uint32_t flags, const char* what) const {
+  if (state_ != State::kOpen) return fail(WS_ERR_CLOSED, "%s: the connection is not open", what);
+  if (op != WS_OP_TEXT && op != WS_OP_BINARY) {
+    return fail(WS_ERR_INVALID, "%s: opcode %d is not TEXT or BINARY", what, static_cast<int>(op));
+  }
+  if ((flags & ~uint32_t{WS_SEND_CHECK_UTF8 | WS_SEND_LATER}) != 0) {
+    return fail(WS_ERR_UNSUPPORTED, "%s: unknown flags 0x%x", what, flags);
+  }
+  if (data.data() == nullptr && !data.empty()) {
+    return fail(WS_ERR_INVALID, "%s: data is NULL but the length is %zu", what, data.size());
+  }
+  if ((flags & WS_SEND_CHECK_UTF8) != 0 && op == WS_OP_TEXT &&
+      !utf8_valid(data.data(), data.size())) {
+    return fail(WS_ERR_UTF8, "%s: text of %zu bytes is not UTF-8", what, data.size());
+  }
+  return Error();
+}
+
+// The one place that bounds the queue.
+bool Engine::fits(size_t len) const {
+  uint64_t queued = outbox_.bytes();
+  uint64_t room = queued < limits_.send_limit ? limits_.send_limit - queued : 0;
+  size_t header = frame_header_size(len, masks());
+  return header <= room && len <= room - header;
+}
+
+Error Engine::full(size_t len) const {
+  return fail(WS_ERR_FULL, "%zu bytes queued, %zu more would pass send_limit_bytes",
+              outbox_.bytes(), len);
+}
+
+// `exempt`: control frames that the protocol owes the peer pass the limit of the queue; they are
+// bounded by being one Close and one keepalive ping an interval.
+Error Engine::put_frame(bool fin, uint8_t opcode, Bytes data, bool exempt) {
+  size_t len = data.size();
+  if (!exempt && !fits(len)) return full(len);
+  if (len > SIZE_MAX - kMaxFrameHeader) return fail(WS_ERR_NOMEM, "frame of %zu bytes", len);
+  uint32_t key = 0;
+  if (masks() && !shared_.random.take(&key, sizeof key)) {
+    return fail(WS_ERR_IO, "no random bytes for a masking key");
+  }
+  uint8_t* out = outbox_.reserve(shared_.blocks, kMaxFrameHeader + len);
+  if (out == nullptr) return fail(WS_ERR_NOMEM, "frame of %zu bytes", len);
+  size_t n = encode_frame(out, fin, opcode, len, masks() ? &key : nullptr);
+  // RFC 6455 10.3: masked into our own memory before any of it leaves.
+  if (masks()) {
+    mask_copy(out + n, data.data(), len, key);
+  } else {
+    copy_bytes(out + n, data.data(), len);
+  }
+  outbox_.commit(n + len);
+  return Error();
+}
+
+Error Engine::finish_send() {
+  ++messages_out_;
+  if (outbox_.bytes() <= limits_.send_high) return Error();
+  pressed_ = true;
+  return Error(WS_BACKPRESSURE);
+}
+
+Error Engine::send(ws_opcode op, Bytes data, uint32_t flags) {
+  if (Error e = check_send(op, data, flags, "send")) return e;
+  if (sending_op_ != 0) return fail(WS_ERR_STATE, "send: a message sent in parts is unfinished");
+  if (Error e = put_frame(true, static_cast<uint8_t>(op), data, false)) return e;
+  return finish_send();
+}
+
+Error Engine::send_part(ws_opcode op, Bytes data, bool last) {
+  if (Error e = check_send(op, data, 0, "send_part")) return e;
+  if (sending_op_ != 0 && sending_op_ != op) {
+    return fail(WS_ERR_STATE, "send_part: opcode differs from the first part's");
+  }
+  uint8_t opcode = sending_op_ == 0 ? static_cast<uint8_t>(op) : uint8_t{kContinuation};
+  if (Error e = put_frame(last, opcode, data, false)) return e;
+  sending_op_ = last ? 0 : static_cast<uint8_t>(op);
+  Error result = finish_send();
+  if (!last) --messages_out_;
+  return result;
+}
+
+Error Engine::send_message(const Message& m) {
+  if (masks() || m.data().size() <= kCopyBelow) return send(m.opcode(), m.data(), 0);
+  if (Error e = send_borrowed(m.opcode(), m.data(), 0)) return e;
+  outbox_.share_external(&m);
+  return Error(above_high() ? WS_BACKPRESSURE : WS_OK);
+}
+
+Error Engine::send_borrowed(ws_opcode op, Bytes data, uint32_t flags) {
+  assert(!masks());
+  if (Error e = check_send(op, data, flags, "send")) return e;
+  if (sending_op_ != 0) return fail(WS_ERR_STATE, "send: a message sent in parts is unfinished");
+  if (!fits(data.size())) return full(data.size());
+  uint8_t* out = outbox_.reserve(shared_.blocks, kMaxFrameHeader);
+  if (out == nullptr) return fail(WS_ERR_NOMEM, "frame of %zu bytes", data.size());
+  outbox_.commit(encode_frame(out, true, static_cast<uint8_t>(op), data.size(), nullptr));
+  outbox_.attach(data.data(), data.size());
+  return finish_send();
+}
+
+bool Engine::own_external() { return outbox_.own_external(shared_.blocks); }
+
+Error Engine::ping(Bytes data) {
+  if (data.size() > kMaxControlPayload) {
+    return fail(WS_ERR_INVALID, "ping of %zu bytes, at most 125", data.size());
+  }
+  if (state_ != State::kOpen) return fail(WS_ERR_CLOSED, "ping: the connection is not open");
+  return put_frame(true, kPing, data, false);
+}
+
+Error Engine::pong(Bytes data) {
+  if (data.size() > kMaxControlPayload) {
+    return fail(WS_ERR_INVALID, "pong of %zu bytes, at most 125", data.size());
+  }
+  if (state_ != State::kOpen) return fail(WS_ERR_CLOSED, "pong: the connection is not open");
+  uint32_t key = 0;
+  if (masks() && !shared_.random.take(&key, sizeof key)) {
+    return fail(WS_ERR_IO, "no random bytes for a masking key");
+  }
+  uint8_t frame[kMaxFrameHeader + kMaxControlPayload];
+  size_t n = encode_frame(frame, true, kPong, data.size(), masks() ? &key : nullptr);
+  mask_copy(frame + n, data.data(), data.size(), key);  // a key of 0 copies
+  if (!outbox_.put_pong(shared_.blocks, frame, n + data.size())) return fail(WS_ERR_NOMEM, "pong");
+  return Error();
+}
+
+void Engine::sent(size_t n) {
+  outbox_.consume(shared_.blocks, n);
+  if (pressed_ && outbox_.bytes() <= limits_.send_low) {
+    pressed_ = false;
+    drained_ = true;
+  }
+  if (state_ == State::kDrain && outbox_.empty()) {
+    // Our last word has left; the peer gets a moment to read it before the socket goes.  A client
+    // waits for the server to close first (RFC 6455 7.1.1), a failure for the peer to notice.
+    bool brief = http_drain_ || (error_ == WS_OK && role_ == Role::kServer);
+    if (brief && phase_deadline_us_ - shared_.now_us > kLingerUs) {
+      phase_deadline_us_ = shared_.now_us + kLingerUs;
+    }
+  }
+}
+
+bool Engine::take_drained() {
+  if (!drained_) return false;
+  drained_ = false;
+  return state_ == State::kOpen;
+}
+
+}  // namespace libws

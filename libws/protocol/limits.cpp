@@ -1,0 +1,71 @@
+#include "libws/protocol/limits.hpp"
+
+namespace libws {
+namespace {
+
+Error set_time(const char* name, uint32_t ms, uint64_t* us) {
+  if (ms == 0) return Error();
+  if (ms == WS_NEVER) {
+    *us = kNeverUs;
+    return Error();
+  }
+  if (ms > INT32_MAX) return fail(WS_ERR_INVALID, "%s: %u ms is out of range", name, ms);
+  *us = uint64_t{ms} * 1000;
+  return Error();
+}
+
+void set_bytes(uint64_t value, uint64_t* out) {
+  if (value != 0) *out = value;
+}
+
+// Frames a message of max_message bytes may come in: enough for 256-byte fragments, plus a
+// thousand so that small limits do not refuse an ordinary sender (bad_inputs 95).
+uint32_t default_fragments(uint64_t max_message) {
+  uint64_t n = 1024 + max_message / 256;
+  return n < WS_NEVER ? static_cast<uint32_t>(n) : WS_NEVER;
+}
+
+}  // namespace
+
+Error Limits::from(const ws_conn_config& c, Limits* out) {
+  constexpr uint32_t kKnownFlags = WS_CONN_NO_AUTO_PONG | WS_CONN_NO_UTF8_CHECK | WS_CONN_NAGLE;
+  if ((c.flags & ~kKnownFlags) != 0) {
+    return fail(WS_ERR_UNSUPPORTED, "ws_conn_config.flags: unknown bits 0x%x",
+                c.flags & ~kKnownFlags);
+  }
+  Limits l;
+  l.flags = c.flags;
+  if (Error e = set_time("handshake_timeout_ms", c.handshake_timeout_ms, &l.handshake_us)) return e;
+  if (Error e = set_time("idle_timeout_ms", c.idle_timeout_ms, &l.idle_us)) return e;
+  if (Error e = set_time("ping_interval_ms", c.ping_interval_ms, &l.ping_us)) return e;
+  if (Error e = set_time("close_timeout_ms", c.close_timeout_ms, &l.close_us)) return e;
+  set_bytes(c.max_message_bytes, &l.max_message);
+  set_bytes(c.max_header_bytes, &l.max_header_bytes);
+  if (c.max_header_count != 0) l.max_header_count = c.max_header_count;
+  l.max_fragments = c.max_fragments != 0 ? c.max_fragments : default_fragments(l.max_message);
+  set_bytes(c.send_limit_bytes, &l.send_limit);
+  // A limit below a default mark moves the mark; marks given must be in order.
+  l.send_high = c.send_high_bytes != 0 ? c.send_high_bytes
+                : l.send_limit < l.send_high ? l.send_limit
+                                             : l.send_high;
+  l.send_low = c.send_low_bytes != 0        ? c.send_low_bytes
+               : l.send_high / 4 < l.send_low ? l.send_high / 4
+                                              : l.send_low;
+  if (l.send_low > l.send_high || l.send_high > l.send_limit) {
+    return fail(WS_ERR_INVALID,
+                "send marks out of order: low %llu, high %llu, limit %llu",
+                static_cast<unsigned long long>(l.send_low),
+                static_cast<unsigned long long>(l.send_high),
+                static_cast<unsigned long long>(l.send_limit));
+  }
+  if (c.ping_interval_ms != 0 && l.ping_us != kNeverUs && l.ping_us >= l.idle_us) {
+    return fail(WS_ERR_INVALID, "ping_interval_ms %u is not below the idle timeout",
+                c.ping_interval_ms);
+  }
+  // A short idle timeout given alone: the default interval would never fire in time.
+  if (l.ping_us >= l.idle_us) l.ping_us = l.idle_us / 2;
+  *out = l;
+  return Error();
+}
+
+}  // namespace libws

@@ -1,0 +1,44 @@
+// ws_conn_config with its defaults applied and its bounds checked: what an engine works with.
+// The defaults are listed, with what the peer sees, in docs/limits.md.
+#pragma once
+
+#include "libws/base/error.hpp"
+
+#include <libws/config.h>
+
+#include <cstdint>
+
+namespace libws {
+
+constexpr uint64_t kNeverUs = UINT64_MAX;
+
+// Fixed bounds of a handshake, RFC 9112 3 and bad_inputs section 0.
+constexpr size_t kMaxStartLine = 8 * 1024;
+constexpr size_t kMaxFieldLine = 8 * 1024;
+constexpr unsigned kMaxInterimResponses = 8;
+constexpr size_t kMaxRefusalBody = 64 * 1024;
+// After a refusal or a failure what still arrives is thrown away, so that our answer is not lost
+// to a reset; for at most this long, and after an HTTP refusal for at most this much.
+constexpr uint64_t kLingerUs = 1000 * 1000;
+constexpr uint64_t kLingerBytes = 64 * 1024;
+
+struct Limits {
+  uint32_t flags = 0;
+  uint64_t handshake_us = 10'000'000;
+  uint64_t idle_us = 40'000'000;
+  uint64_t ping_us = 20'000'000;
+  uint64_t close_us = 5'000'000;
+  uint64_t max_message = 1 << 20;
+  uint64_t max_header_bytes = 16 * 1024;
+  uint32_t max_header_count = 100;
+  uint32_t max_fragments = 1024 + (1 << 20) / 256;
+  uint64_t send_high = 256 * 1024;
+  uint64_t send_low = 64 * 1024;
+  uint64_t send_limit = 16 << 20;
+  const char* server_header = nullptr;  // not a limit, but shared the same way; null: none sent
+
+  // Errors: INVALID, with the member's name.
+  static Error from(const ws_conn_config& config, Limits* out);
+};
+
+}  // namespace libws

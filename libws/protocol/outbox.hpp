@@ -1,0 +1,54 @@
+// What a connection still has to write: a chain of blocks with whole frames in order, handed out
+// as slices for one writev.  Small frames of a turn share a block; a large payload hangs on its
+// header's block by reference and is not copied.
+#pragma once
+
+#include "libws/protocol/block.hpp"
+
+#include <libws/base.h>
+
+namespace libws {
+
+class Outbox {
+ public:
+  bool empty() const { return head_ == nullptr; }
+  size_t bytes() const { return bytes_; }
+
+  // Room for n contiguous bytes at the end, or null when out of memory.  Follow with commit().
+  uint8_t* reserve(BlockPool& pool, size_t n) {
+    if (tail_ != nullptr && tail_->room() >= n) return tail_->tail();
+    return reserve_slow(pool, n);
+  }
+  void commit(size_t n) {
+    tail_->end += n;
+    bytes_ += n;
+  }
+
+  // After commit(): the payload that follows the bytes just committed.  The memory is the caller's:
+  // share_external() or own_external() must follow before it goes away.
+  void attach(const uint8_t* data, size_t len);
+  // What was attached last belongs to this message, which is counted.
+  void share_external(const Message* message);
+  // Copies what is left of the caller's memory at the end of the chain.  False: out of memory.
+  bool own_external(BlockPool& pool);
+
+  // The pong that waits here is replaced by a later one (RFC 6455 5.5.3) unless it has begun to
+  // leave.  False: out of memory.
+  bool put_pong(BlockPool& pool, const uint8_t* frame, size_t len);
+
+  size_t slices(ws_slice* out, size_t max) const;
+  void consume(BlockPool& pool, size_t n);
+  void clear(BlockPool& pool);
+
+ private:
+  uint8_t* reserve_slow(BlockPool& pool, size_t n);
+  void append(Block* block);
+  void drop_head(BlockPool& pool);
+
+  Block* head_ = nullptr;
+  Block* tail_ = nullptr;
+  Block* pong_ = nullptr;  // in the chain, not begun
+  size_t bytes_ = 0;
+};
+
+}  // namespace libws
