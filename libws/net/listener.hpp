@@ -1,0 +1,68 @@
+// Accepting sockets and handing them on.  Backs off when descriptors run out, without a busy
+// loop, and goes on as soon as some are free again.
+#pragma once
+
+#include "libws/net/loop.hpp"
+#include "libws/net/socket.hpp"
+
+#include <string_view>
+#include <sys/types.h>
+#include <sys/un.h>
+
+namespace libws {
+
+class Listener;
+
+// Who takes the sockets.
+class AcceptSink {
+ public:
+  // Takes ownership of fd.
+  virtual void on_accept(Listener& from, int fd, const Address& peer) = 0;
+  // False: the sink is full; the listener pauses until resume().
+  virtual bool can_accept() const = 0;
+  // Somebody who only has the listener wants it closed and forgotten.
+  virtual void close_listener(Listener* listener) = 0;
+
+ protected:
+  ~AcceptSink() = default;
+};
+
+class Listener final : public Watcher, public Allocated {
+ public:
+  // Owns fd from the start, also when starting fails; it cannot throw, so only a failed operator
+  // new leaves fd with the caller.  `unix_path` (may be empty) is removed at close if the file is
+  // still the one we made.
+  Listener(Loop& loop, AcceptSink& sink, int fd, std::string_view unix_path) noexcept;
+
+  // Errors: IO, NOMEM; close() is still the caller's to call.
+  Error start();
+  // Stops, closes the descriptor and retires; the object is gone at the end of the turn.
+  void close();
+  // The sink has room again, or descriptors were freed: accept now instead of at the back-off's
+  // end.
+  void resume();
+
+  AcceptSink& sink() const { return sink_; }
+  uint16_t port() const;  // 0 for unix, or after close()
+
+  void on_ready(uint32_t events) override;
+  void on_timeout() override;
+  void on_retired() override;
+
+ private:
+  ~Listener() override;
+  void pause(uint32_t retry_ms);  // 0: until resume()
+  void out_of_resources(int sys_errno);
+  void remove_socket_file();
+
+  Loop& loop_;
+  AcceptSink& sink_;
+  int listen_fd_;
+  char unix_path_[sizeof(sockaddr_un::sun_path)] = {};  // empty: no file of ours
+  dev_t unix_dev_ = 0;
+  ino_t unix_ino_ = 0;
+  bool paused_ = false;
+  bool failing_ = false;  // from the first failed accept until the kernel's queue was emptied
+};
+
+}  // namespace libws

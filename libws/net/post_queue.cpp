@@ -1,0 +1,86 @@
+// `pending_` goes up with the first task and down when run() takes the list, both under the mutex,
+// so a list that is not empty is always announced; only the change from down to up writes to the
+// wake-up descriptor, which makes a burst of posts cost one system call.
+#include "libws/net/post_queue.hpp"
+
+#include "libws/base/system.hpp"
+
+#include <cerrno>
+#include <unistd.h>
+
+namespace libws {
+
+struct PostQueue::Task : Allocated {
+  Task(ws_task_fn f, void* a) : fn(f), arg(a) {}
+  ws_task_fn fn;
+  void* arg;
+  Task* next = nullptr;
+};
+
+PostQueue::~PostQueue() {
+  // The loop has run what was there (Loop::shut_down), unless it never came to life.
+  while (head_ != nullptr) {
+    Task* next = head_->next;
+    delete head_;
+    head_ = next;
+  }
+  if (fd_ >= 0) sys().close(fd_);
+}
+
+Error PostQueue::open() {
+  fd_ = sys().eventfd();
+  if (fd_ < 0) return fail_errno(WS_ERR_IO, errno, "eventfd");
+  return {};
+}
+
+Error PostQueue::push(ws_task_fn fn, void* arg) {
+  Task* task = new (std::nothrow) Task(fn, arg);
+  if (task == nullptr) return fail(WS_ERR_NOMEM, "posted task");
+  bool first;
+  {
+    std::lock_guard<std::mutex> lock(mutex_);
+    (tail_ != nullptr ? tail_->next : head_) = task;
+    tail_ = task;
+    first = !pending_.exchange(true, std::memory_order_release);
+  }
+  if (first) wake();
+  return {};
+}
+
+size_t PostQueue::run(ws_loop* loop, int cancelled) {
+  Task* task;
+  {
+    std::lock_guard<std::mutex> lock(mutex_);
+    task = head_;
+    head_ = tail_ = nullptr;
+    pending_.store(false, std::memory_order_relaxed);
+  }
+  size_t count = 0;
+  while (task != nullptr) {
+    Task* next = task->next;
+    ws_task_fn fn = task->fn;
+    void* arg = task->arg;
+    delete task;
+    fn(loop, arg, cancelled);
+    task = next;
+    ++count;
+  }
+  return count;
+}
+
+void PostQueue::wake() {
+  int saved = errno;  // a signal handler must leave it as it was
+  uint64_t one = 1;
+  // Fails only with EAGAIN, when the counter is full: then it is readable already.
+  while (write(fd_, &one, sizeof one) < 0 && errno == EINTR) {
+  }
+  errno = saved;
+}
+
+void PostQueue::clear_wake() {
+  uint64_t count;
+  while (read(fd_, &count, sizeof count) < 0 && errno == EINTR) {
+  }
+}
+
+}  // namespace libws

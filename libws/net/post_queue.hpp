@@ -1,0 +1,48 @@
+// Tasks from other threads, and the descriptor that wakes the loop for them.
+#pragma once
+
+#include "libws/base/alloc.hpp"
+#include "libws/base/error.hpp"
+
+#include <libws/loop.h>
+
+#include <atomic>
+#include <mutex>
+
+namespace libws {
+
+class PostQueue {
+ public:
+  PostQueue() = default;
+  ~PostQueue();
+  PostQueue(const PostQueue&) = delete;
+  PostQueue& operator=(const PostQueue&) = delete;
+
+  Error open();  // makes the wake-up descriptor
+  int fd() const { return fd_; }
+
+  // Thread: any.  In order per calling thread; one wake-up for many posts.
+  Error push(ws_task_fn fn, void* arg);
+
+  // True when run() has something to do; a plain load, so a loop can ask every turn.
+  bool pending() const { return pending_.load(std::memory_order_acquire); }
+
+  // Runs what was queued when it was called, in order, outside the lock, so that tasks may post.
+  // Returns how many.
+  size_t run(ws_loop* loop, int cancelled);
+
+  // Makes fd() readable.  Thread: any; async-signal-safe.
+  void wake();
+  // Makes fd() unreadable again, before looking at the queue.
+  void clear_wake();
+
+ private:
+  struct Task;
+  std::mutex mutex_;
+  Task* head_ = nullptr;
+  Task* tail_ = nullptr;
+  std::atomic<bool> pending_{false};  // changed under the mutex; true while the list is not empty
+  int fd_ = -1;
+};
+
+}  // namespace libws
