@@ -1,0 +1,98 @@
+// The engine that stands alone behind ws_engine: with pools of its own, and as the host of its
+// request's answer.
+#pragma once
+
+#include "libws/base/handle.hpp"
+#include "libws/protocol/engine.hpp"
+
+#include <libws/engine.h>
+
+namespace libws {
+
+class ApiEngine final : private RequestHost, public Allocated {
+ public:
+  ApiEngine(Role role, const Limits& limits, const ws_engine_config& config)
+      : limits_(limits),
+        resources_(kKeepBytes, config.random, config.user),
+        engine_(role, limits_, resources_, (config.flags & WS_ENGINE_CHUNKS) != 0) {}
+
+  Engine& engine() { return engine_; }
+
+  Error feed(uint8_t* data, size_t len) {
+    if (engine_.input_pending()) {
+      return fail(WS_ERR_STATE, "feed: call ws_engine_next until it returns 0 first");
+    }
+    engine_.feed(data, len);
+    return Error();
+  }
+  Error feed_copy(Bytes data) {
+    if (data.empty()) return Error();
+    if (engine_.input_pending()) {
+      return fail(WS_ERR_STATE, "feed: call ws_engine_next until it returns 0 first");
+    }
+    return engine_.feed_copy(data);
+  }
+
+  std::span<uint8_t> landing() {
+    std::span<uint8_t> area = engine_.landing();
+    offered_ = area.size();
+    return area;
+  }
+  Error landed(size_t n) {
+    if (n > offered_) {
+      return fail(WS_ERR_INVALID, "landed: %zu bytes, but %zu were offered", n, offered_);
+    }
+    offered_ = 0;
+    if (n != 0) engine_.landed(n);
+    return Error();
+  }
+
+  // 1: *out holds an event.
+  Error next(ws_event* out);
+
+  void tick(uint64_t now_ms) {
+    resources_.now_us = now_ms * 1000;
+    engine_.tick();
+  }
+  uint64_t deadline_ms() const {
+    uint64_t us = engine_.deadline_us();
+    return us == kNeverUs ? UINT64_MAX : (us + 999) / 1000;
+  }
+
+  ws_request* pending_request() {
+    Request* r = engine_.request();
+    return r != nullptr && !r->answered() && !engine_.ended() ? to_handle(r) : nullptr;
+  }
+
+ private:
+  // Blocks kept between messages, so that the steady path does not allocate.
+  static constexpr size_t kKeepBytes = 8 * 1024;
+
+  Error accept(const AcceptOptions& how) override { return engine_.accept(how); }
+  Error respond(const Response& response) override { return engine_.respond(response); }
+
+  Limits limits_;
+  EngineResources resources_;
+  Engine engine_;
+  size_t offered_ = 0;
+};
+LIBWS_HANDLE(ApiEngine, ws_engine);
+
+inline Error ApiEngine::next(ws_event* out) {
+  // Events have not grown since 0.1, so the whole struct is there.
+  if (out->size < sizeof *out) {
+    return fail(WS_ERR_INVALID, "ws_event.size is %zu: set the struct up with WS_INIT", out->size);
+  }
+  Event ev;
+  if (!engine_.next(ev)) return Error();
+  if (ev.type == WS_EV_REQUEST) engine_.request()->set_host(this);
+  out->type = ev.type;
+  out->op = ev.op;
+  out->flags = ev.flags;
+  out->data = ev.data;
+  out->len = ev.len;
+  out->close = ev.type == WS_EV_CLOSED ? &engine_.close_info() : nullptr;
+  return Error(1);
+}
+
+}  // namespace libws

@@ -1,0 +1,110 @@
+#include "libws/api/loop.hpp"
+
+#include "libws/api/config.hpp"
+#include "libws/api/guard.hpp"
+
+#include <libws/loop.h>
+
+using namespace libws;
+
+int ws_loop_new(const ws_loop_config* cfg, ws_loop** out) {
+  return guarded([&] {
+    if (out == nullptr) return null_argument("out");
+    ws_loop_config c;
+    if (Error e = read_config(cfg, &c, "ws_loop_config")) return e;
+    LoopConfig config;
+    config.poller = c.poller;
+    if (c.read_bytes != 0) config.read_bytes = c.read_bytes;
+    if (c.max_events != 0) config.max_events = c.max_events;
+    constexpr uint32_t kMinRead = 4 * 1024, kMaxRead = 16 * 1024 * 1024, kMaxEvents = 1 << 20;
+    if (config.read_bytes < kMinRead || config.read_bytes > kMaxRead) {
+      return fail(WS_ERR_INVALID, "read_bytes is %u, not 4 KiB to 16 MiB", config.read_bytes);
+    }
+    if (config.max_events > kMaxEvents) {
+      return fail(WS_ERR_INVALID, "max_events is %u, at most %u", config.max_events, kMaxEvents);
+    }
+    config.log = Log(c.log_level, c.log, c.log_user);
+    std::unique_ptr<Loop> loop;
+    if (Error e = Loop::create(config, &loop)) return e;
+    *out = to_handle(loop.release());
+    return Error();
+  });
+}
+
+int ws_loop_free(ws_loop* l) {
+  return guarded([&] {
+    if (l == nullptr) return Error();
+    Loop* loop = from_handle<Loop>(l);
+    if (Error e = loop->shut_down()) return e;
+    delete loop;
+    return Error();
+  });
+}
+
+int ws_loop_run(ws_loop* l) {
+  return guarded([&] { return l != nullptr ? from_handle<Loop>(l)->run() : null_argument("loop"); });
+}
+
+int ws_loop_dispatch(ws_loop* l, uint32_t timeout_ms) {
+  return guarded([&] {
+    if (l == nullptr) return null_argument("loop");
+    return Error(from_handle<Loop>(l)->dispatch(timeout_ms));
+  });
+}
+
+int ws_loop_fd(ws_loop* l) {
+  return guarded([&] {
+    return l != nullptr ? Error(from_handle<Loop>(l)->pollable_fd()) : null_argument("loop");
+  });
+}
+
+uint64_t ws_loop_now(const ws_loop* l) { return l != nullptr ? from_handle<Loop>(l)->now_ms() : 0; }
+
+void ws_loop_stop(ws_loop* l) {
+  if (l != nullptr) from_handle<Loop>(l)->stop();
+}
+
+int ws_loop_post(ws_loop* l, ws_task_fn fn, void* arg) {
+  return guarded([&] {
+    if (l == nullptr) return null_argument("loop");
+    if (fn == nullptr) return null_argument("fn");
+    return from_handle<Loop>(l)->post(fn, arg);
+  });
+}
+
+int ws_timer_new(ws_loop* l, void (*fn)(ws_timer* t, void* user), void* user, ws_timer** out) {
+  return guarded([&] {
+    if (l == nullptr) return null_argument("loop");
+    if (fn == nullptr) return null_argument("fn");
+    if (out == nullptr) return null_argument("out");
+    *out = to_handle(new UserTimer(*from_handle<Loop>(l), fn, user));
+    return Error();
+  });
+}
+
+void ws_timer_free(ws_timer* t) {
+  if (t != nullptr) delete from_handle<UserTimer>(t);
+}
+
+int ws_timer_start(ws_timer* t, uint32_t after_ms) {
+  return guarded([&] {
+    if (t == nullptr) return null_argument("timer");
+    if (after_ms > INT32_MAX) return fail(WS_ERR_INVALID, "timer: %u ms is out of range", after_ms);
+    from_handle<UserTimer>(t)->start(after_ms);
+    return Error();
+  });
+}
+
+void ws_timer_stop(ws_timer* t) {
+  if (t != nullptr) from_handle<UserTimer>(t)->stop();
+}
+
+int ws_loop_get_stats(ws_loop* l, ws_loop_stats* out) {
+  return guarded([&] {
+    if (l == nullptr) return null_argument("loop");
+    if (out == nullptr) return null_argument("out");
+    ws_loop_stats stats = {};
+    from_handle<Loop>(l)->get_stats(&stats);
+    return write_struct(stats, out, "ws_loop_stats");
+  });
+}

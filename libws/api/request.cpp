@@ -1,0 +1,109 @@
+#include "libws/api/config.hpp"
+#include "libws/api/guard.hpp"
+#include "libws/protocol/request.hpp"
+
+#include <libws/conn.h>
+#include <libws/request.h>
+
+using namespace libws;
+
+namespace {
+
+// A getter that may have to allocate answers NULL without memory.
+template <class Get>
+const char* text_or_null(Get get) noexcept {
+  try {
+    return get();
+  } catch (const std::bad_alloc&) {
+    (void)fail(WS_ERR_NOMEM, "out of memory").code();
+    return nullptr;
+  }
+}
+
+Error check_fields(const ws_header* headers, size_t count) {
+  if (headers == nullptr && count != 0) return null_argument("headers");
+  return Error();
+}
+
+}  // namespace
+
+ws_request* ws_request_ref(ws_request* r) {
+  if (r != nullptr) from_handle<Request>(r)->ref();
+  return r;
+}
+
+void ws_request_unref(ws_request* r) {
+  if (r != nullptr) from_handle<Request>(r)->unref();
+}
+
+int ws_request_is_upgrade(const ws_request* r) {
+  return r != nullptr && from_handle<Request>(r)->is_upgrade() ? 1 : 0;
+}
+
+const char* ws_request_method(const ws_request* r) {
+  return r != nullptr ? from_handle<Request>(r)->method() : nullptr;
+}
+
+const char* ws_request_path(const ws_request* r) {
+  return r != nullptr ? from_handle<Request>(r)->path() : nullptr;
+}
+
+const char* ws_request_query(const ws_request* r) {
+  return r != nullptr ? from_handle<Request>(r)->query() : nullptr;
+}
+
+const char* ws_request_header(const ws_request* r, const char* name, size_t* len) {
+  if (r == nullptr || name == nullptr) return nullptr;
+  return text_or_null([&] { return from_handle<Request>(r)->header(name, len); });
+}
+
+int ws_request_header_at(const ws_request* r, size_t i, ws_header* out) {
+  if (r == nullptr || out == nullptr) return 0;
+  return from_handle<Request>(r)->header_at(i, out) ? 1 : 0;
+}
+
+const char* ws_request_cookie(const ws_request* r, const char* name, size_t* len) {
+  if (r == nullptr || name == nullptr) return nullptr;
+  return text_or_null([&] { return from_handle<Request>(r)->cookie(name, len); });
+}
+
+const char* ws_request_subprotocol(const ws_request* r, size_t i) {
+  return r != nullptr ? from_handle<Request>(r)->subprotocol(i) : nullptr;
+}
+
+const char* ws_request_peer(const ws_request* r) {
+  return r != nullptr ? from_handle<Request>(r)->peer() : nullptr;
+}
+
+int ws_request_accept(ws_request* r, const ws_accept* how) {
+  return guarded([&] {
+    if (r == nullptr) return null_argument("request");
+    ws_accept a;
+    if (Error e = read_config(how, &a, "ws_accept")) return e;
+    if (Error e = check_fields(a.headers, a.header_count)) return e;
+    ws_handlers handlers;
+    AcceptOptions options;
+    options.subprotocol = a.subprotocol;
+    options.headers = {a.headers, a.header_count};
+    options.user = a.user;
+    if (a.handlers != nullptr) {
+      if (Error e = read_config(a.handlers, &handlers, "ws_handlers")) return e;
+      options.handlers = &handlers;
+    }
+    return from_handle<Request>(r)->accept(options);
+  });
+}
+
+int ws_request_respond(ws_request* r, int status, const ws_header* headers, size_t header_count,
+                       const void* body, size_t len) {
+  return guarded([&] {
+    if (r == nullptr) return null_argument("request");
+    if (Error e = check_fields(headers, header_count)) return e;
+    if (body == nullptr && len != 0) return null_argument("body");
+    Response response;
+    response.status = status;
+    response.headers = {headers, header_count};
+    response.body = text(bytes(body, len));
+    return from_handle<Request>(r)->respond(response);
+  });
+}

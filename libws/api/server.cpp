@@ -1,0 +1,126 @@
+#include "libws/server/server.hpp"
+
+#include "libws/api/config.hpp"
+#include "libws/api/guard.hpp"
+#include "libws/api/loop.hpp"
+#include "libws/protocol/http_write.hpp"
+
+#include <libws/server.h>
+
+using namespace libws;
+
+namespace {
+
+Server* impl(const ws_server* s) { return from_handle<Server>(s); }
+
+Error copy_strings(const char* const* from, size_t count, const char* name, Vector<String>* to) {
+  if (from == nullptr && count != 0) return null_argument(name);
+  for (size_t i = 0; i < count; ++i) {
+    if (from[i] == nullptr) return null_argument(name);
+    to->emplace_back(from[i]);
+  }
+  return Error();
+}
+
+Error check_subprotocols(const Vector<String>& names) {
+  for (const String& name : names) {
+    if (!is_token(name)) {
+      return fail(WS_ERR_INVALID, "subprotocol '%s' is not a token", Escaped(name).c_str());
+    }
+  }
+  return Error();
+}
+
+Error check_field_value(const char* name, const char* value) {
+  const ws_header field = {name, value};
+  return check_caller_fields("server", {&field, 1});
+}
+
+Error read_options(const ws_server_config& c, ServerOptions* out) {
+  ws_conn_config conn;
+  if (Error e = read_config(c.conn, &conn, "ws_conn_config")) return e;
+  out->policy = Ref<ConnPolicy>::adopt(new ConnPolicy);
+  if (Error e = Limits::from(conn, &out->policy->limits)) return e;
+  if (Error e = read_config(c.handlers, &out->policy->handlers, "ws_handlers")) return e;
+  out->user = c.user;
+  out->on_request = c.on_request;
+  if (Error e = copy_strings(c.subprotocols, c.subprotocol_count, "subprotocols",
+                             &out->subprotocols)) {
+    return e;
+  }
+  if (Error e = check_subprotocols(out->subprotocols)) return e;
+  if (Error e = copy_strings(c.origins, c.origin_count, "origins", &out->origins)) return e;
+  if (c.max_connections != 0) out->max_connections = c.max_connections;
+  if (c.server_header != nullptr) {
+    if (Error e = check_field_value("Server", c.server_header)) return e;
+    out->server_header = c.server_header;
+  }
+  return Error();
+}
+
+}  // namespace
+
+int ws_server_new(ws_loop* l, const ws_server_config* cfg, ws_server** out) {
+  return guarded([&] {
+    if (l == nullptr) return null_argument("loop");
+    if (out == nullptr) return null_argument("out");
+    ws_server_config c;
+    if (Error e = read_config(cfg, &c, "ws_server_config")) return e;
+    ServerOptions options;
+    if (Error e = read_options(c, &options)) return e;
+    *out = to_handle(new Server(*from_handle<Loop>(l), std::move(options)));
+    return Error();
+  });
+}
+
+void ws_server_free(ws_server* s) {
+  if (s != nullptr) impl(s)->free();
+}
+
+int ws_server_listen(ws_server* s, const ws_listen_config* cfg, ws_listener** out) {
+  return guarded([&] {
+    if (s == nullptr) return null_argument("server");
+    ws_listen_config c;
+    if (Error e = read_config(cfg, &c, "ws_listen_config")) return e;
+    Listener* listener = nullptr;
+    if (Error e = impl(s)->listen(c, &listener)) return e;
+    if (out != nullptr) *out = to_handle(listener);
+    return Error();
+  });
+}
+
+int ws_server_listen_fd(ws_server* s, int fd, ws_listener** out) {
+  return guarded([&] {
+    if (s == nullptr) return null_argument("server");
+    Listener* listener = nullptr;
+    if (Error e = impl(s)->listen_fd(fd, &listener)) return e;
+    if (out != nullptr) *out = to_handle(listener);
+    return Error();
+  });
+}
+
+uint16_t ws_listener_port(const ws_listener* ln) {
+  return ln != nullptr ? from_handle<Listener>(ln)->port() : uint16_t{0};
+}
+
+void ws_listener_close(ws_listener* ln) {
+  if (ln == nullptr) return;
+  Listener* listener = from_handle<Listener>(ln);
+  listener->sink().close_listener(listener);
+}
+
+size_t ws_server_count(const ws_server* s) { return s != nullptr ? impl(s)->count() : 0; }
+
+int ws_server_each(ws_server* s, int (*fn)(ws_conn* c, void* arg), void* arg) {
+  if (s == nullptr) return null_argument("server").code();
+  if (fn == nullptr) return null_argument("fn").code();
+  return impl(s)->each(fn, arg);
+}
+
+int ws_server_shutdown(ws_server* s, uint16_t code, uint32_t timeout_ms,
+                       void (*done)(ws_server* s, void* arg), void* arg) {
+  return guarded([&] {
+    if (s == nullptr) return null_argument("server");
+    return impl(s)->shut_down(code, timeout_ms, done, arg);
+  });
+}

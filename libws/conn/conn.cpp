@@ -1,0 +1,209 @@
+#include "libws/conn/conn.hpp"
+
+#include <cassert>
+
+namespace libws {
+namespace {
+
+std::atomic<uint64_t> next_id{1};
+
+}  // namespace
+
+Conn::Conn(ConnShared& shared, ConnOwner& owner, Ref<ConnPolicy> policy, Role role, int fd,
+           const Address& peer)
+    : shared_(Ref<ConnShared>::share(&shared)),
+      policy_(std::move(policy)),
+      owner_(&owner),
+      handlers_(&policy_->handlers),
+      id_(next_id.fetch_add(1, std::memory_order_relaxed)),
+      peer_(peer),
+      transport_(fd),
+      engine_(role, policy_->limits, shared.resources, policy_->handlers.on_chunk != nullptr) {}
+
+Conn::~Conn() {
+  transport_.close();
+  libws::release(own_handlers_);
+}
+
+Error Conn::start() {
+  use_clock();
+  if ((policy_->limits.flags & WS_CONN_NAGLE) == 0) socket_set_nodelay(transport_.fd());
+  if (Error e = loop().watch(this, transport_.fd(), kReadable)) return e;
+  loop().connection_added();
+  ref();
+  engine_.tick();
+  arm_timer();
+  return Error();
+}
+
+void Conn::use_clock() { resources().now_us = loop().fresh_now_us(); }
+
+void Conn::on_ready(uint32_t events) {
+  resources().now_us = loop().now_us();
+  if ((events & kWritable) != 0) {
+    blocked_ = false;
+    write_out();
+  }
+  if ((events & (kReadable | kHangup)) != 0) read_in();
+  settle();
+}
+
+void Conn::on_timeout() {
+  use_clock();
+  engine_.tick();
+  pump();
+  settle();
+}
+
+void Conn::on_deferred() {
+  use_clock();
+  pump();
+  settle();
+}
+
+// End of the turn: what other callbacks queued here.  No callback may run now, so what this finds
+// out is told later.
+void Conn::on_flush() {
+  use_clock();
+  write_out();
+  if (engine_.ended()) return tell_later();
+  watch_what_is_wanted();
+  arm_timer();
+}
+
+// After anything that ran inside the loop.
+void Conn::settle() {
+  if (retired()) return;
+  write_out();
+  // Once a turn: an application that refills the queue in on_drain must not hold the loop.
+  if (engine_.take_drained() && opened() && handlers_->on_drain != nullptr) {
+    call_back([this] { handlers_->on_drain(to_handle(this), user_); });
+    write_out();
+  }
+  // Writing may have failed, and a callback may have closed: tell before waiting.
+  if (engine_.ended() && !closed_given_) pump();
+  uint32_t want = engine_.want();
+  if ((want & WS_WANT_CLOSE) != 0) return tear_down();
+  if ((want & WS_WANT_EOF) != 0 && !write_ended_) {
+    write_ended_ = true;
+    transport_.end_writing();
+  }
+  watch_what_is_wanted();
+  arm_timer();
+}
+
+void Conn::watch_what_is_wanted() {
+  uint32_t interest = 0;
+  bool reading = !paused_ || engine_.ended();
+  if (reading && !engine_.input_pending() && (engine_.want() & WS_WANT_READ) != 0) {
+    interest |= kReadable;
+  }
+  if (blocked_) interest |= kWritable;
+  if (loop().set_interest(this, interest).failed()) {
+    engine_.abort(WS_ERR_IO, 0, "the poller refused a change");
+    tell_later();
+  }
+}
+
+// The wheel is touched only when the deadline comes nearer; one that has moved away is found by
+// the timer when it fires.  So a connection that receives a message a microsecond costs no
+// timer work.
+void Conn::arm_timer() {
+  uint64_t deadline_us = engine_.deadline_us();
+  if (deadline_us == kNeverUs) return;
+  uint64_t deadline_ms = (deadline_us + 999) / 1000;
+  if (!armed() || deadline_ms < this->deadline_ms()) loop().arm(this, deadline_ms);
+}
+
+void Conn::tell_later() { loop().defer(this); }
+
+void Conn::tear_down() {
+  assert(closed_given_);
+  inert_.store(true, std::memory_order_release);
+  engine_.release_buffers();
+  loop().retire(this);
+  transport_.close();
+  loop().connection_removed();
+  if (owner_ != nullptr) std::exchange(owner_, nullptr)->on_gone(*this);
+}
+
+void Conn::on_retired() { unref(); }
+
+// Every call of the application begins here.  After the end there may be no loop and no clock.
+Error Conn::enter(const char* what) {
+  if (engine_.ended()) return fail(WS_ERR_CLOSED, "%s: the connection is closed", what);
+  use_clock();
+  return Error();
+}
+
+Error Conn::pause() {
+  if (Error e = enter("pause")) return e;
+  paused_ = true;
+  engine_.set_paused(true);
+  if (!pumping_) watch_what_is_wanted();
+  return Error();
+}
+
+Error Conn::resume() {
+  if (Error e = enter("resume")) return e;
+  if (!paused_) return Error();
+  paused_ = false;
+  engine_.set_paused(false);
+  tell_later();  // held input first, then the socket
+  return Error();
+}
+
+Error Conn::close(uint16_t code, std::string_view reason) {
+  if (Error e = enter("close")) return e;
+  if (Error e = engine_.close(code, reason)) return e;
+  output_queued(0);
+  if (!pumping_) tell_later();  // to arm the timer, and to tell what needs no answer
+  return Error();
+}
+
+void Conn::abort() {
+  if (inert_.load(std::memory_order_relaxed)) return;
+  use_clock();
+  engine_.abort(WS_ERR_CANCELLED, 0, "aborted by this side");
+  if (!pumping_) tell_later();
+}
+
+void Conn::get_stats(ws_conn_stats* out) const {
+  out->messages_in = engine_.messages_in();
+  out->messages_out = engine_.messages_out();
+  out->bytes_in = bytes_in_;
+  out->bytes_out = bytes_out_;
+  out->messages_dropped = dropped_;
+  out->rtt_us = engine_.rtt_us();
+}
+
+Error Conn::accept(const AcceptOptions& how) {
+  if (Error e = enter("accept")) return e;
+  ws_handlers* copy = nullptr;
+  if (how.handlers != nullptr) {
+    copy = static_cast<ws_handlers*>(try_alloc(sizeof *copy));
+    if (copy == nullptr) return fail(WS_ERR_NOMEM, "accept");
+    *copy = *how.handlers;
+  }
+  if (Error e = engine_.accept(how)) {
+    libws::release(copy);
+    return e;
+  }
+  if (copy != nullptr) {
+    own_handlers_ = copy;
+    handlers_ = copy;
+    engine_.set_chunks(copy->on_chunk != nullptr);
+  }
+  if (how.user != nullptr) user_ = how.user;
+  if (!pumping_) tell_later();
+  return Error();
+}
+
+Error Conn::respond(const Response& response) {
+  if (Error e = enter("respond")) return e;
+  if (Error e = engine_.respond(response)) return e;
+  if (!pumping_) tell_later();
+  return Error();
+}
+
+}  // namespace libws

@@ -1,0 +1,160 @@
+// Reading: socket to engine to callbacks.
+#include "libws/conn/conn.hpp"
+
+#include <cerrno>
+
+namespace libws {
+namespace {
+
+// Events one connection may have in a turn before the others get theirs; the rest of its input
+// waits in the engine (bad_inputs 99, 180).
+constexpr int kEventsPerTurn = 256;
+
+// While a request waits for its answer only this much of what follows is read.
+constexpr size_t kEarlyData = 16 * 1024;
+
+}  // namespace
+
+void Conn::read_in() {
+  bool answering = engine_.request() != nullptr && engine_.input_pending();
+  if ((paused_ && !engine_.ended()) || answering) {
+    // Nothing was to be read, so this is a hangup: the peer has reset the connection, and
+    // level-triggered it would be reported for ever.
+    loop().unwatch(this);
+    engine_.abort(WS_ERR_EOF, 0, "the peer reset the connection");
+    return pump();
+  }
+  // Held input goes first; it is already on its way through on_deferred.
+  if (engine_.input_pending()) return;
+  std::span<uint8_t> landing = engine_.landing();
+  if (!landing.empty()) return read_landing(landing);
+
+  size_t room = loop().read_bytes();
+  if (engine_.request() != nullptr && room > kEarlyData) room = kEarlyData;
+  uint8_t* buffer = loop().read_buffer();
+  IoResult r = transport_.read(buffer, room);
+  if (r.status != IoResult::kOk) return take_read(r);
+  bytes_in_ += r.bytes;
+  engine_.feed(buffer, r.bytes);
+  pump();
+}
+
+// A large message is under way: its bytes go straight to their place, and what follows it into
+// the shared buffer, in one call.
+void Conn::read_landing(std::span<uint8_t> landing) {
+  uint8_t* buffer = loop().read_buffer();
+  IoResult r = transport_.read_two(landing.data(), landing.size(), buffer, loop().read_bytes());
+  if (r.status != IoResult::kOk) return take_read(r);
+  bytes_in_ += r.bytes;
+  size_t landed = r.bytes < landing.size() ? r.bytes : landing.size();
+  engine_.landed(landed);
+  pump();
+  size_t more = r.bytes - landed;
+  if (more == 0 || engine_.want() == WS_WANT_CLOSE) return;
+  if (engine_.input_pending() || (paused_ && !engine_.ended())) {
+    // The callback paused in between: what is left waits behind it.
+    engine_.feed(buffer, more);
+    engine_.hold_input();
+    return;
+  }
+  engine_.feed(buffer, more);
+  pump();
+}
+
+void Conn::take_read(const IoResult& r) {
+  if (r.status == IoResult::kWouldBlock) return;
+  if (r.status == IoResult::kEof) {
+    engine_.feed_eof();
+  } else if (r.sys_errno == ECONNRESET || r.sys_errno == EPIPE) {
+    engine_.abort(WS_ERR_EOF, r.sys_errno, "the peer reset the connection");
+  } else {
+    engine_.abort(WS_ERR_IO, r.sys_errno, "reading from the socket failed");
+  }
+  pump();
+}
+
+void Conn::pump() {
+  if (pumping_) return;
+  // A callback that throws leaves events unread: they are looked at again through tell_later().
+  call_back([this] { pump_events(); });
+}
+
+void Conn::callback_threw() {
+  current_ = nullptr;
+  if (engine_.close(1011, "internal error").failed()) {
+    engine_.abort(WS_ERR_CANCELLED, 0, "a callback threw an exception");
+  }
+  tell_later();
+}
+
+void Conn::pump_events() {
+  Event ev;
+  for (int budget = kEventsPerTurn; !paused_ || engine_.ended(); --budget) {
+    if (budget == 0) {
+      if (engine_.hold_input()) tell_later();
+      return;
+    }
+    if (!engine_.next(ev)) return;
+    dispatch(ev);
+  }
+  engine_.hold_input();
+}
+
+void Conn::dispatch(const Event& ev) {
+  const ws_handlers& h = *handlers_;
+  ws_conn* handle = to_handle(this);
+  switch (ev.type) {
+    case WS_EV_MESSAGE: return dispatch_message(ev);
+    case WS_EV_PING:
+      if (h.on_ping != nullptr) h.on_ping(handle, ev.data, ev.len, user_);
+      return;
+    case WS_EV_PONG:
+      if (h.on_pong != nullptr) h.on_pong(handle, ev.data, ev.len, user_);
+      return;
+    case WS_EV_REQUEST: return dispatch_request();
+    case WS_EV_OPEN:
+      opened_ = true;
+      if (owner_ != nullptr) owner_->on_opened(*this);
+      if (h.on_open != nullptr) h.on_open(handle, user_);
+      return;
+    case WS_EV_CLOSED: {
+      bool was_open = opened_;
+      // The callback sees a handle that is closed; the owner counts it until the callback is done.
+      if (was_open && h.on_close != nullptr) h.on_close(handle, &engine_.close_info(), user_);
+      closed_given_ = true;
+      if (owner_ != nullptr) owner_->on_ended(*this);
+      return;
+    }
+  }
+}
+
+void Conn::dispatch_message(const Event& ev) {
+  const ws_handlers& h = *handlers_;
+  if (h.on_chunk != nullptr) {
+    return h.on_chunk(to_handle(this), ev.op, ev.flags, ev.data, ev.len, user_);
+  }
+  if (h.on_message == nullptr) return;
+  current_ = &ev;
+  h.on_message(to_handle(this), ev.op, ev.data, ev.len, user_);
+  current_ = nullptr;
+}
+
+void Conn::dispatch_request() {
+  // The engine holds the only reference here, so the owner can tell whether somebody kept one.
+  Request& request = *engine_.request();
+  char peer[kAddressTextBytes];
+  peer_.print(peer);
+  request.set_peer(peer);
+  request.set_host(this);
+  if (owner_ != nullptr) owner_->on_request(*this, request);
+}
+
+Error Conn::keep_message(Ref<Message>* out) {
+  if (current_ == nullptr) return fail(WS_ERR_STATE, "keep_message: not inside on_message");
+  Ref<Message> m = engine_.keep(*current_);
+  if (!m) return fail(WS_ERR_NOMEM, "keep_message");
+  *out = std::move(m);
+  return Error();
+}
+
+}  // namespace libws

@@ -1,0 +1,152 @@
+// Writing: everything queued in a turn leaves in one system call; what the kernel does not take
+// waits for it to be writable again.
+#include "libws/conn/conn.hpp"
+
+#include <new>
+
+namespace libws {
+namespace {
+
+constexpr size_t kSlicesPerWrite = 16;
+
+// From here a payload is offered to the kernel from where it lies; only what the kernel does not
+// take is copied.  Below, gathering with the turn's other output is cheaper than a call of its own.
+constexpr size_t kDirectWriteBytes = 64 * 1024;
+
+}  // namespace
+
+void Conn::write_out() {
+  while (engine_.has_output() && !blocked_) {
+    ws_slice slices[kSlicesPerWrite];
+    iovec iov[kSlicesPerWrite];
+    size_t n = engine_.output(slices, kSlicesPerWrite);
+    size_t total = 0;
+    for (size_t i = 0; i < n; ++i) {
+      iov[i] = {const_cast<void*>(slices[i].data), slices[i].len};
+      total += slices[i].len;
+    }
+    IoResult r = transport_.write(iov, n);
+    if (r.status == IoResult::kFailed) {
+      engine_.abort(WS_ERR_IO, r.sys_errno, "writing to the socket failed");
+      tell_later();
+      return;
+    }
+    if (r.status != IoResult::kOk) {
+      blocked_ = true;
+      return;
+    }
+    bytes_out_ += r.bytes;
+    engine_.sent(r.bytes);
+    if (r.bytes < total) blocked_ = true;
+  }
+}
+
+// A call of the application has queued something.
+void Conn::output_queued(uint32_t flags) {
+  if (pumping_ || blocked_) return;  // settle() or kWritable will write it
+  if (loop().in_turn() || (flags & WS_SEND_LATER) != 0) return loop().flush_later(this);
+  write_out();
+  watch_what_is_wanted();
+  arm_timer();
+}
+
+// Inside a turn the queue only grows until the turn ends, so the high mark alone does not mean
+// that the peer is slow: try to write before saying so.
+Error Conn::finish(bool pressed_before, Error result, uint32_t flags) {
+  if (result.failed()) return result;
+  output_queued(flags);
+  if (result.code() != WS_BACKPRESSURE) return result;
+  if (!blocked_) write_out();
+  if (engine_.above_high()) {
+    if (blocked_ && !pumping_) watch_what_is_wanted();
+    return result;
+  }
+  if (!pressed_before) engine_.forget_pressure();
+  return Error();
+}
+
+Error Conn::send(ws_opcode op, Bytes data, uint32_t flags) {
+  if (Error e = enter("send")) return e;
+  bool pressed = engine_.pressed();
+  if (data.size() < kDirectWriteBytes || blocked_ || engine_.role() == Role::kClient ||
+      (flags & WS_SEND_LATER) != 0) {
+    return finish(pressed, engine_.send(op, data, flags), flags);
+  }
+  Error result = engine_.send_borrowed(op, data, flags);
+  if (result.failed()) return result;
+  write_out();
+  if (!engine_.own_external()) {
+    // Part of the frame may have left, so nothing else can follow it.
+    engine_.abort(WS_ERR_NOMEM, 0, "out of memory for a message that was half sent");
+    tell_later();
+    return fail(WS_ERR_NOMEM, "send of %zu bytes", data.size());
+  }
+  return finish(pressed, result, flags);
+}
+
+Error Conn::send_part(ws_opcode op, Bytes data, bool last) {
+  if (Error e = enter("send_part")) return e;
+  bool pressed = engine_.pressed();
+  return finish(pressed, engine_.send_part(op, data, last), 0);
+}
+
+Error Conn::send_message(const Message& m) {
+  if (Error e = enter("send_message")) return e;
+  bool pressed = engine_.pressed();
+  return finish(pressed, engine_.send_message(m), 0);
+}
+
+Error Conn::ping(Bytes data) {
+  if (Error e = enter("ping")) return e;
+  if (Error e = engine_.ping(data)) return e;
+  output_queued(0);
+  return Error();
+}
+
+Error Conn::pong(Bytes data) {
+  if (Error e = enter("pong")) return e;
+  if (Error e = engine_.pong(data)) return e;
+  output_queued(0);
+  return Error();
+}
+
+Error Conn::flush() {
+  if (Error e = enter("flush")) return e;
+  write_out();
+  if (!pumping_) {
+    watch_what_is_wanted();
+    arm_timer();
+  }
+  return Error();
+}
+
+namespace {
+
+struct PostedMessage : Allocated {
+  Ref<Conn> conn;
+  Ref<Message> message;
+};
+
+}  // namespace
+
+Error Conn::post_message(Message& m) {
+  if (inert_.load(std::memory_order_acquire)) return fail(WS_ERR_CLOSED, "post_message: closed");
+  auto* task = new (std::nothrow) PostedMessage;
+  if (task == nullptr) return fail(WS_ERR_NOMEM, "post_message");
+  task->conn = Ref<Conn>::share(this);
+  task->message = Ref<Message>::share(&m);
+  Error e = shared_->post(
+      [](ws_loop*, void* arg, int cancelled) {
+        auto* posted = static_cast<PostedMessage*>(arg);
+        Conn& conn = *posted->conn;
+        if (cancelled == 0 && conn.is_open() && conn.send_message(*posted->message).failed()) {
+          ++conn.dropped_;
+        }
+        delete posted;
+      },
+      task);
+  if (e) delete task;
+  return e;
+}
+
+}  // namespace libws

@@ -1,0 +1,103 @@
+// Listening: the descriptors a server accepts from.
+#include "libws/server/server.hpp"
+
+#include <cerrno>
+#include <fcntl.h>
+#include <new>
+
+namespace libws {
+namespace {
+
+constexpr int kDefaultBacklog = 511;
+constexpr uint32_t kDefaultUnixMode = 0600;
+
+ListenOptions options_from(const ws_listen_config& c) {
+  ListenOptions o;
+  o.reuse_port = (c.flags & WS_LISTEN_REUSEPORT) != 0;
+  o.v6_only = (c.flags & WS_LISTEN_V6ONLY) != 0;
+  o.backlog = c.backlog != 0 ? static_cast<int>(c.backlog) : kDefaultBacklog;
+  o.unix_mode = c.unix_mode != 0 ? c.unix_mode : kDefaultUnixMode;
+  return o;
+}
+
+}  // namespace
+
+Error Server::listen(const ws_listen_config& c, Listener** out) {
+  if (shutdown_ != nullptr) return fail(WS_ERR_STATE, "listen: shutting down");
+  constexpr uint32_t kKnownFlags = WS_LISTEN_REUSEPORT | WS_LISTEN_V6ONLY;
+  if ((c.flags & ~kKnownFlags) != 0) {
+    return fail(WS_ERR_UNSUPPORTED, "listen: unknown flags 0x%x", c.flags & ~kKnownFlags);
+  }
+  if (c.backlog > INT32_MAX) return fail(WS_ERR_INVALID, "listen: backlog %u", c.backlog);
+  if (c.unix_mode > 0777) return fail(WS_ERR_INVALID, "listen: unix_mode 0%o", c.unix_mode);
+  if (c.unix_path != nullptr && (c.host != nullptr || c.port != 0)) {
+    return fail(WS_ERR_INVALID, "listen: unix_path and host or port exclude each other");
+  }
+  return c.unix_path != nullptr ? listen_unix(c, out) : listen_tcp(c, out);
+}
+
+Error Server::listen_tcp(const ws_listen_config& c, Listener** out) {
+  Vector<Address> addresses;
+  if (Error e = address_for_listening(c.host, c.port, &addresses)) return e;
+  // A name may stand for several addresses; the first that works is the one.
+  Error result = fail(WS_ERR_ADDR, "listen: no address");
+  for (const Address& a : addresses) {
+    int fd = -1;
+    result = socket_listen(a, options_from(c), &fd);
+    if (!result) return start_listener(fd, {}, out);
+  }
+  return result;
+}
+
+Error Server::listen_unix(const ws_listen_config& c, Listener** out) {
+  Address address;
+  if (Error e = address_unix(c.unix_path, &address)) return e;
+  int fd = -1;
+  if (Error e = socket_listen(address, options_from(c), &fd)) return e;
+  return start_listener(fd, c.unix_path[0] == '@' ? "" : c.unix_path, out);
+}
+
+Error Server::listen_fd(int fd, Listener** out) {
+  if (shutdown_ != nullptr) return fail(WS_ERR_STATE, "listen_fd: shutting down");
+  if (Error e = socket_adopt_listening(fd)) return e;
+  // On a copy, so that a failure leaves the caller's descriptor to the caller.
+  int copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+  if (copy < 0) return fail_errno(WS_ERR_IO, errno, "listen_fd");
+  if (Error e = start_listener(copy, {}, out)) return e;
+  socket_close(fd);
+  return Error();
+}
+
+Error Server::start_listener(int fd, std::string_view unix_path, Listener** out) {
+  Listener* listener = nullptr;
+  try {
+    listeners_.reserve(listeners_.size() + 1);
+    listener = new Listener(loop_, *this, fd, unix_path);
+  } catch (const std::bad_alloc&) {
+    socket_close(fd);
+    return fail(WS_ERR_NOMEM, "listen");
+  }
+  if (Error e = listener->start()) {
+    listener->close();
+    return e;
+  }
+  listeners_.push_back(listener);
+  if (out != nullptr) *out = listener;
+  return Error();
+}
+
+void Server::close_listener(Listener* listener) {
+  for (size_t i = 0; i < listeners_.size(); ++i) {
+    if (listeners_[i] != listener) continue;
+    listeners_.erase(listeners_.begin() + static_cast<ptrdiff_t>(i));
+    listener->close();
+    return;
+  }
+}
+
+void Server::close_listeners() {
+  for (Listener* l : listeners_) l->close();
+  listeners_.clear();
+}
+
+}  // namespace libws
