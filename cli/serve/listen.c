@@ -1,0 +1,60 @@
+/*
+ * Opening the addresses of --listen and saying on stdout where the server is to be found.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "../command.h"
+#include "serve.h"
+
+static int is_any_address(const char *host) {
+  return host[0] == '\0' || strcmp(host, "0.0.0.0") == 0 || strcmp(host, "::") == 0;
+}
+
+static int listen_at(struct serve *s, const struct address *at, ws_listener **out) {
+  ws_listen_config cfg;
+  WS_INIT(&cfg);
+  if (at->unix_path != NULL) {
+    cfg.unix_path = at->unix_path;
+  } else {
+    cfg.host = at->host[0] != '\0' ? at->host : NULL;
+    cfg.port = at->port;
+  }
+  return ws_server_listen(s->server, &cfg, out);
+}
+
+/* "ws: listening on ws://127.0.0.1:9001/", with the page's address if there is one.  An address
+ * that means all interfaces is no address to type, so localhost stands for it. */
+static void announce(const struct serve *s, const struct address *at, unsigned port) {
+  if (at->unix_path != NULL) {
+    printf("ws: listening on unix:%s\n", at->unix_path);
+    return;
+  }
+  char where[kMaxHost + 16];
+  const char *host = is_any_address(at->host) ? "localhost" : at->host;
+  int bracket = strchr(host, ':') != NULL;
+  snprintf(where, sizeof where, "%s%s%s:%u", bracket ? "[" : "", host, bracket ? "]" : "", port);
+  printf("ws: listening on ws://%s/", where);
+  if (s->mode->has_page || s->settings.static_dir != NULL) printf(" and http://%s/", where);
+  printf("%s\n", is_any_address(at->host) ? " (all interfaces)" : "");
+}
+
+int listen_all(struct serve *s) {
+  unsigned ports[kMaxListen] = {0};
+  for (size_t i = 0; i < s->settings.listen_count; i++) {
+    ws_listener *listener = NULL;
+    if (listen_at(s, &s->settings.listen[i], &listener) < 0) {
+      return failure(SERVE_COMMAND, "cannot %s", ws_last_detail());
+    }
+    ports[i] = ws_listener_port(listener);
+  }
+  /* Only now: a line that was printed stays true. */
+  for (size_t i = 0; i < s->settings.listen_count; i++) {
+    announce(s, &s->settings.listen[i], ports[i]);
+  }
+  if (fflush(stdout) == EOF) {
+    return failure(SERVE_COMMAND, "cannot write to standard output: %s", strerror(errno));
+  }
+  return EXIT_DONE;
+}
