@@ -301,15 +301,14 @@ int Loop::pollable_fd() {
   return poller_->fd();
 }
 
-// Only for an earlier deadline, or when the one that was set has passed.  A deadline that moved
-// later, as keepalives do with every message, leaves the kernel's where it is: one turn too many
-// at that time is cheaper than a system call after every turn.
+// Only for an earlier deadline than the kernel has, which has none once its timer was read.  A
+// deadline that moved later, as keepalives do with every message, leaves the kernel's where it is:
+// one turn too many at that time is cheaper than a system call after every turn.
 void Loop::arm_kernel_timer() {
 #ifdef __linux__
   if (timers_.count() == 0) return;
   uint64_t deadline = timers_.next_deadline();
-  bool passed = kernel_deadline_ms_ <= turn_end_us_ / 1000;
-  if (deadline >= kernel_deadline_ms_ && !passed) return;
+  if (deadline >= kernel_deadline_ms_) return;
   // Seconds are kept within what every time_t holds; zero would disarm.
   uint64_t seconds = deadline / 1000 < INT32_MAX ? deadline / 1000 : INT32_MAX;
   itimerspec spec{};

@@ -14,6 +14,10 @@ namespace {
 // more than this (bad_inputs 82).
 constexpr size_t kFirstAssembly = 64 * 1024;
 
+constexpr const char* kNotUtf8 = "text is not UTF-8";
+constexpr const char* kTextCutShort = "text ends inside a code point";
+constexpr const char* kTooLong = "message longer than max_message_bytes";
+
 }  // namespace
 
 bool Engine::receive(Event& ev) {
@@ -45,7 +49,7 @@ Engine::Step Engine::receive_step(Event& ev) {
     case FrameStatus::kNeedMore: return stash_input(n);
     case FrameStatus::kBad: return fail_connection(1002, WS_ERR_PROTOCOL, why);
     case FrameStatus::kTooBig:
-      return fail_connection(1009, WS_ERR_TOO_BIG, "message longer than max_message_bytes");
+      return fail_connection(1009, WS_ERR_TOO_BIG, kTooLong);
   }
   if (is_control(h.opcode)) {
     if (n < h.size + h.length) return stash_input(n);
@@ -74,7 +78,7 @@ Engine::Step Engine::receive_stash(Event& ev) {
         decode_frame(p.stash, p.stash_len, expects_mask(), message_room(), &h, &why);
     if (status == FrameStatus::kBad) return fail_connection(1002, WS_ERR_PROTOCOL, why);
     if (status == FrameStatus::kTooBig) {
-      return fail_connection(1009, WS_ERR_TOO_BIG, "message longer than max_message_bytes");
+      return fail_connection(1009, WS_ERR_TOO_BIG, kTooLong);
     }
     if (status == FrameStatus::kOk &&
         (!is_control(h.opcode) || p.stash_len == h.size + h.length)) {
@@ -148,9 +152,8 @@ Engine::Step Engine::deliver_whole(const FrameHeader& h, Event& ev) {
     Utf8Validator utf8;
     size_t good = expects_mask() ? unmask_validate(data, len, h.key, utf8)
                                  : utf8.validate(data, len);
-    if (good != len || !utf8.complete()) {
-      return fail_connection(1007, WS_ERR_UTF8, "text is not UTF-8");
-    }
+    if (good != len) return fail_connection(1007, WS_ERR_UTF8, kNotUtf8);
+    if (!utf8.complete()) return fail_connection(1007, WS_ERR_UTF8, kTextCutShort);
   } else if (expects_mask()) {
     mask_in_place(data, len, h.key);
   }
@@ -180,7 +183,7 @@ Engine::Step Engine::receive_payload(Event& ev) {
       return fail_connection(1011, WS_ERR_NOMEM, "out of memory for a message");
     }
     if (!take_text(p.assembly->tail(), in_, n, p.key)) {
-      return fail_connection(1007, WS_ERR_UTF8, "text is not UTF-8");
+      return fail_connection(1007, WS_ERR_UTF8, kNotUtf8);
     }
     p.assembly->end += n;
     in_ += n;
@@ -207,7 +210,7 @@ Engine::Step Engine::end_frame(Event& ev) {
   p.in_frame = false;
   if (!p.fin) return Step::kAgain;
   if (!p.utf8.complete()) {
-    return fail_connection(1007, WS_ERR_UTF8, "text ends inside a code point");
+    return fail_connection(1007, WS_ERR_UTF8, kTextCutShort);
   }
   ++messages_in_;
   p.delivered = true;
@@ -222,7 +225,7 @@ Engine::Step Engine::receive_chunk(Event& ev, size_t n) {
   Partial& p = *partial_;
   uint8_t* data = in_;
   if (!take_text(data, data, n, p.key)) {
-    return fail_connection(1007, WS_ERR_UTF8, "text is not UTF-8");
+    return fail_connection(1007, WS_ERR_UTF8, kNotUtf8);
   }
   in_ += n;
   p.frame_left -= n;
@@ -234,7 +237,7 @@ Engine::Step Engine::receive_chunk(Event& ev, size_t n) {
   }
   if (n == 0 && !last) return Step::kAgain;  // an empty fragment tells nothing
   if (last && !p.utf8.complete()) {
-    return fail_connection(1007, WS_ERR_UTF8, "text ends inside a code point");
+    return fail_connection(1007, WS_ERR_UTF8, kTextCutShort);
   }
   uint32_t flags = 0;
   if (!p.first_given) flags |= WS_PART_FIRST;

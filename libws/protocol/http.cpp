@@ -6,7 +6,6 @@
 #include "libws/protocol/chars.hpp"
 
 #include <algorithm>
-#include <limits>
 
 namespace libws {
 namespace {

@@ -63,7 +63,7 @@ Error Limits::from(const ws_conn_config& c, Limits* out) {
                 c.ping_interval_ms);
   }
   // A short idle timeout given alone: the default interval would never fire in time.
-  if (l.ping_us >= l.idle_us) l.ping_us = l.idle_us / 2;
+  if (l.ping_us != kNeverUs && l.ping_us >= l.idle_us) l.ping_us = l.idle_us / 2;
   *out = l;
   return Error();
 }

@@ -126,7 +126,8 @@ void test_request_that_is_a_handshake_is_an_upgrade(void**) {
       {Base().start("GET //evil/%00..;/ HTTP/1.1"), "upgrade"},
       {Base().start("GET / HTTP/1.2"), "upgrade"},
       {"GET / HTTP/1.1\r\nsec-websocket-version:13\r\n"
-       "SEC-WEBSOCKET-KEY:AAAAAAAAAAAAAAAAAAAAAA==\r\nconnection:upgrade\r\nUPGRADE:websocket\r\nhost:h\r\n\r\n",
+       "SEC-WEBSOCKET-KEY:AAAAAAAAAAAAAAAAAAAAAA==\r\n"
+       "connection:upgrade\r\nUPGRADE:websocket\r\nhost:h\r\n\r\n",
        "upgrade"},
   });
 }

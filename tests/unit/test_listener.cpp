@@ -173,6 +173,7 @@ void test_listener_resumed_in_an_episode_accepts_now_and_logs_no_more(void** sta
   s.sink.then = [](Listener&) { accept_error = EMFILE; };  // only one descriptor came free
   accept_error = 0;
   s.listener->resume();
+  assert_int_equal(s.loop->timers().count(), 0);
   s.loop->dispatch(0);
   assert_int_equal(s.sink.taken.size(), 1);
   assert_int_equal(lines.size(), 1);
@@ -247,6 +248,8 @@ void test_listener_closed_in_on_accept_stops_there(void** state) {
   };
   s.loop->dispatch(0);
   assert_int_equal(s.sink.taken.size(), 1);
+  assert_int_equal(accepts, 1);
+  assert_int_equal(lines.size(), 0);
   assert_int_equal(s.loop->dispatch(0), 0);
 }
 

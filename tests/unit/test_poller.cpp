@@ -138,6 +138,13 @@ void test_poller_removing_first_middle_and_last_keeps_the_others(void** state) {
     assert_false(seen.count(token(gone)));
     assert_false(p->add(pairs[gone].ours, kReadable, token(100)).failed());
     assert_int_equal(p->wait(0, out, 16), 7);
+    // Whatever moved on the inside is still found by its descriptor.
+    for (size_t i = 0; i < 7; ++i) {
+      assert_false(p->modify(pairs[i].ours, 0, token(i)).failed());
+      assert_int_equal(p->wait(0, out, 16), 6 - static_cast<int>(i));
+    }
+    for (size_t i = 0; i < 7; ++i) p->remove(pairs[i].ours);
+    assert_int_equal(p->wait(0, out, 16), 0);
   }
 }
 
