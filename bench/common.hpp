@@ -55,10 +55,7 @@ class Options {
     }
   }
 
-  bool flag(std::string_view name) {
-    Word* word = find(name);
-    return word != nullptr;
-  }
+  bool flag(std::string_view name) { return find(name) != nullptr; }
 
   std::string text(std::string_view name, std::string_view fallback) {
     Word* word = find(name);
@@ -70,7 +67,7 @@ class Options {
   }
 
   uint64_t number(std::string_view name, uint64_t fallback, uint64_t least, uint64_t most) {
-    return static_cast<uint64_t>(parse<uint64_t>(name, fallback, least, most));
+    return parse<uint64_t>(name, fallback, least, most);
   }
 
   double seconds(std::string_view name, double fallback) {

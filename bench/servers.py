@@ -19,7 +19,7 @@ import time
 HERE = os.path.dirname(os.path.abspath(__file__))
 START_S = 20  # how long a server may take until it names its address; valgrind needs a few
 STOP_S = 20
-READY = re.compile(r"ws://\S+|listening on (\S+:\d+)")
+READY = re.compile(r"ws://\S+|listening on (\d\S*:\d+)")
 
 
 @dataclasses.dataclass

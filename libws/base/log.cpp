@@ -21,7 +21,8 @@ Escaped::Escaped(std::string_view bytes) {
   constexpr size_t kMaxText = sizeof text_ - 4;  // room for "..." and NUL
   static const char hex[] = "0123456789abcdef";
   size_t n = 0;
-  for (unsigned char c : bytes) {
+  for (char signed_char : bytes) {
+    const auto c = static_cast<unsigned char>(signed_char);
     bool plain = c >= 0x20 && c < 0x7f && c != '\\';
     if (n + (plain ? 1 : 4) > kMaxText) {
       text_[n++] = '.';

@@ -43,7 +43,9 @@ void Conn::write_out() {
 
 // A call of the application has queued something.
 void Conn::output_queued(uint32_t flags) {
-  if (pumping_ || blocked_) return;  // settle() or kWritable will write it
+  if (pumping_) return;  // settle() will write it
+  // kWritable will; a large send may just have found the kernel full, so it may not be asked for.
+  if (blocked_) return watch_what_is_wanted();
   if (loop().in_turn() || (flags & WS_SEND_LATER) != 0) return loop().flush_later(this);
   write_out();
   watch_what_is_wanted();
@@ -66,6 +68,12 @@ Error Conn::finish(bool pressed_before, Error result, uint32_t flags) {
 }
 
 Error Conn::send(ws_opcode op, Bytes data, uint32_t flags) {
+  // In answer to a message, which is what most sends are: settle() writes it.
+  if (pumping_ && data.size() < kDirectWriteBytes) {
+    bool pressed = engine_.pressed();
+    Error result = engine_.send(op, data, flags);
+    return result.code() == WS_OK ? result : finish(pressed, result, flags);
+  }
   if (Error e = enter("send")) return e;
   bool pressed = engine_.pressed();
   if (data.size() < kDirectWriteBytes || blocked_ || engine_.role() == Role::kClient ||

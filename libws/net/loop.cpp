@@ -200,14 +200,20 @@ Error Loop::shut_down() {
   Entered entered(*this);
   now_us_ = sys().now_us();
   // Descriptors and timers are not served any more: their owners are members, or belong to one.
-  // A callback may still make a new member or post a task, so this ends when all lists are empty.
+  // Members live until the last callback is over, because those may still use them: on_close that
+  // frees its connection's timer, or the server.  A callback may make a new member or post a
+  // task, so this ends when all lists are empty.
   for (;;) {
-    while (LoopMember* member = members_.pop_front()) member->on_loop_free();
+    for (LoopMember* m = members_.front(); m != nullptr; m = members_.next(m)) m->on_loop_stop();
     run_posts(1);
     run_deferred();
     run_flush();
     run_retired();
-    if (!members_.empty() || posts_.pending() || work_pending()) continue;
+    if (posts_.pending() || work_pending()) continue;
+    if (LoopMember* member = members_.pop_front()) {
+      member->on_loop_free();
+      continue;
+    }
     if (companion_ == nullptr) return {};
     // Other threads post through the companion until it closes; what they posted by then is next.
     companion_->on_loop_gone();

@@ -64,8 +64,10 @@ class Watcher : public TimerNode {
 // What must be shut down when a loop is freed: servers, and later clients.
 class LoopMember : public ListNode {
  public:
-  // Abort what the member owns and free the member; its watchers deliver what they owe through
-  // deferred work, which ws_loop_free still runs.
+  // ws_loop_free() has begun: abort what the member owns, whose watchers deliver what they owe
+  // through deferred work.  The member itself stays; may be called again.
+  virtual void on_loop_stop() {}
+  // Nothing is owed any more: free the member.
   virtual void on_loop_free() = 0;
 
  protected:

@@ -24,6 +24,7 @@
 #include "libws/protocol/frame.hpp"
 #include "libws/protocol/handshake.hpp"
 #include "libws/protocol/limits.hpp"
+#include "libws/protocol/mask.hpp"
 #include "libws/protocol/message.hpp"
 #include "libws/protocol/outbox.hpp"
 #include "libws/protocol/random_pool.hpp"
@@ -87,7 +88,11 @@ class Engine {
 
   // ---- events ----
   bool next(Event& ev) {
-    if (state_ == State::kOpen && !open_pending_ && receive(ev)) return true;
+    if (state_ == State::kOpen && !open_pending_) {
+      bool something = in_ != in_end_ || partial_ != nullptr;
+      if (something && receive(ev)) return true;
+      if (state_ == State::kOpen && in_ == in_end_ && held_ == nullptr && !eof_) return false;
+    }
     return next_slow(ev);
   }
   Request* request() const;
@@ -115,7 +120,21 @@ class Engine {
   bool pressed() const { return pressed_; }
   void forget_pressure() { pressed_ = drained_ = false; }
 
-  Error send(ws_opcode op, Bytes data, uint32_t flags);
+  // The steady path of a server is inlined into its caller: bench/instructions shows what a call
+  // for each of its steps would cost.
+  Error send(ws_opcode op, Bytes data, uint32_t flags) {
+    bool plain = state_ == State::kOpen && role_ == Role::kServer && sending_op_ == 0 &&
+                 (op == WS_OP_TEXT || op == WS_OP_BINARY) &&
+                 (flags & ~uint32_t{WS_SEND_LATER}) == 0 &&
+                 (data.data() != nullptr || data.empty()) && fits(data.size());
+    if (!plain) return send_checked(op, data, flags);
+    uint8_t* out = outbox_.reserve(shared_.blocks, kMaxFrameHeader + data.size());
+    if (out == nullptr) return send_checked(op, data, flags);
+    size_t n = encode_frame(out, true, static_cast<uint8_t>(op), data.size(), nullptr);
+    mask_copy(out + n, data.data(), data.size(), 0);  // a key of 0 copies, short ones inline
+    outbox_.commit(n + data.size());
+    return finish_send();
+  }
   Error send_part(ws_opcode op, Bytes data, bool last);
   Error send_message(const Message& m);
   // Queues the header and borrows the payload; own_external() must follow before the caller
@@ -174,10 +193,11 @@ class Engine {
 
   // engine_recv.cpp
   bool receive(Event& ev);
+  Step receive_whole(Event& ev);
   Step receive_step(Event& ev);
   Step receive_stash(Event& ev);
   Step begin_frame(const FrameHeader& h, Event& ev);
-  Step deliver_whole(const FrameHeader& h, Event& ev);
+  Step deliver_whole(uint8_t opcode, uint8_t* data, size_t len, uint32_t key, Event& ev);
   Step receive_payload(Event& ev);
   Step receive_chunk(Event& ev, size_t n);
   Step end_frame(Event& ev);
@@ -192,11 +212,23 @@ class Engine {
   bool take_text(uint8_t* to, const uint8_t* from, size_t n, uint32_t key);
 
   // engine_send.cpp
+  Error send_checked(ws_opcode op, Bytes data, uint32_t flags);
   Error check_send(ws_opcode op, Bytes data, uint32_t flags, const char* what) const;
-  bool fits(size_t len) const;
+  // The one place that bounds the queue.
+  bool fits(size_t len) const {
+    uint64_t queued = outbox_.bytes();
+    uint64_t room = queued < limits_.send_limit ? limits_.send_limit - queued : 0;
+    size_t header = frame_header_size(len, masks());
+    return header <= room && len <= room - header;
+  }
   Error full(size_t len) const;
   Error put_frame(bool fin, uint8_t opcode, Bytes data, bool exempt);
-  Error finish_send();
+  Error finish_send() {
+    ++messages_out_;
+    if (outbox_.bytes() <= limits_.send_high) return Error();
+    pressed_ = true;
+    return Error(WS_BACKPRESSURE);
+  }
   bool put_close(uint16_t code, std::string_view reason);
 
   // engine_close.cpp

@@ -20,15 +20,56 @@ constexpr const char* kTooLong = "message longer than max_message_bytes";
 
 }  // namespace
 
-bool Engine::receive(Event& ev) {
-  if (partial_ != nullptr) release_delivered();
-  for (;;) {
-    switch (receive_step(ev)) {
-      case Step::kEvent: return true;
-      case Step::kMore: return false;
-      case Step::kAgain: break;
-    }
+// Unmasks, checks and reports a message where it lies; `in_` is behind it already.
+inline Engine::Step Engine::deliver_whole(uint8_t opcode, uint8_t* data, size_t len, uint32_t key,
+                                          Event& ev) {
+  if (opcode == kText && (limits_.flags & WS_CONN_NO_UTF8_CHECK) == 0) {
+    Utf8Validator utf8;
+    size_t good = expects_mask() ? unmask_validate(data, len, key, utf8)
+                                 : utf8.validate(data, len);
+    if (good != len) return fail_connection(1007, WS_ERR_UTF8, kNotUtf8);
+    if (!utf8.complete()) return fail_connection(1007, WS_ERR_UTF8, kTextCutShort);
+  } else if (expects_mask()) {
+    mask_in_place(data, len, key);
   }
+  ++messages_in_;
+  ev = {WS_EV_MESSAGE, static_cast<ws_opcode>(opcode), WS_PART_FIRST | WS_PART_LAST, data, len};
+  return Step::kEvent;
+}
+
+// The steady path: a whole, unfragmented message of at most 65535 bytes lies in the buffer and
+// nothing unfinished before it.  kAgain: it is something else, bad input included, and was not
+// touched.
+inline Engine::Step Engine::receive_whole(Event& ev) {
+  size_t n = static_cast<size_t>(in_end_ - in_);
+  if (n < 4 || dropping()) return Step::kAgain;
+  uint8_t opcode = in_[0] ^ kFinBit;  // anything but FIN and an opcode shows as a large number
+  if (opcode != kText && opcode != kBinary) return Step::kAgain;
+  size_t len = in_[1] ^ (expects_mask() ? kMaskBit : 0u);  // and here a wrong mask bit
+  size_t header = expects_mask() ? 6 : 2;
+  if (len > 125) {
+    if (len != 126) return Step::kAgain;
+    len = load_be16(in_ + 2);
+    if (len <= 125) return Step::kAgain;
+    header += 2;
+  }
+  if (n < header || n - header < len || len > limits_.max_message) return Step::kAgain;
+  uint8_t* data = in_ + header;
+  uint32_t key = 0;
+  if (expects_mask()) std::memcpy(&key, data - 4, 4);
+  in_ = data + len;
+  return deliver_whole(opcode, data, len, key, ev);
+}
+
+bool Engine::receive(Event& ev) {
+  Step step = Step::kAgain;
+  if (partial_ == nullptr) {
+    step = receive_whole(ev);
+  } else {
+    release_delivered();
+  }
+  while (step == Step::kAgain) step = receive_step(ev);
+  return step == Step::kEvent;
 }
 
 Engine::Step Engine::receive_step(Event& ev) {
@@ -122,7 +163,11 @@ uint64_t Engine::message_room() const {
 Engine::Step Engine::begin_frame(const FrameHeader& h, Event& ev) {
   size_t available = static_cast<size_t>(in_end_ - in_);
   bool open = partial_ != nullptr && partial_->op != 0;
-  if (!open && h.fin && h.length <= available && !dropping()) return deliver_whole(h, ev);
+  if (!open && h.fin && h.length <= available && !dropping()) {
+    uint8_t* data = in_;
+    in_ += h.length;
+    return deliver_whole(h.opcode, data, static_cast<size_t>(h.length), h.key, ev);
+  }
 
   if (!ensure_partial()) return Step::kMore;
   Partial& p = *partial_;
@@ -142,24 +187,6 @@ Engine::Step Engine::begin_frame(const FrameHeader& h, Event& ev) {
   p.key = h.key;
   p.frame_left = h.length;
   return Step::kAgain;
-}
-
-Engine::Step Engine::deliver_whole(const FrameHeader& h, Event& ev) {
-  size_t len = static_cast<size_t>(h.length);
-  uint8_t* data = in_;
-  in_ += len;
-  if (h.opcode == kText && (limits_.flags & WS_CONN_NO_UTF8_CHECK) == 0) {
-    Utf8Validator utf8;
-    size_t good = expects_mask() ? unmask_validate(data, len, h.key, utf8)
-                                 : utf8.validate(data, len);
-    if (good != len) return fail_connection(1007, WS_ERR_UTF8, kNotUtf8);
-    if (!utf8.complete()) return fail_connection(1007, WS_ERR_UTF8, kTextCutShort);
-  } else if (expects_mask()) {
-    mask_in_place(data, len, h.key);
-  }
-  ++messages_in_;
-  ev = {WS_EV_MESSAGE, static_cast<ws_opcode>(h.opcode), WS_PART_FIRST | WS_PART_LAST, data, len};
-  return Step::kEvent;
 }
 
 Engine::Step Engine::receive_payload(Event& ev) {

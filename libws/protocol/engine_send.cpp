@@ -32,14 +32,6 @@ Error Engine::check_send(ws_opcode op, Bytes data, uint32_t flags, const char* w
   return Error();
 }
 
-// The one place that bounds the queue.
-bool Engine::fits(size_t len) const {
-  uint64_t queued = outbox_.bytes();
-  uint64_t room = queued < limits_.send_limit ? limits_.send_limit - queued : 0;
-  size_t header = frame_header_size(len, masks());
-  return header <= room && len <= room - header;
-}
-
 Error Engine::full(size_t len) const {
   return fail(WS_ERR_FULL, "%zu bytes queued, %zu more would pass send_limit_bytes",
               outbox_.bytes(), len);
@@ -68,14 +60,7 @@ Error Engine::put_frame(bool fin, uint8_t opcode, Bytes data, bool exempt) {
   return Error();
 }
 
-Error Engine::finish_send() {
-  ++messages_out_;
-  if (outbox_.bytes() <= limits_.send_high) return Error();
-  pressed_ = true;
-  return Error(WS_BACKPRESSURE);
-}
-
-Error Engine::send(ws_opcode op, Bytes data, uint32_t flags) {
+Error Engine::send_checked(ws_opcode op, Bytes data, uint32_t flags) {
   if (Error e = check_send(op, data, flags, "send")) return e;
   if (sending_op_ != 0) return fail(WS_ERR_STATE, "send: a message sent in parts is unfinished");
   if (Error e = put_frame(true, static_cast<uint8_t>(op), data, false)) return e;

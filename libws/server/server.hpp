@@ -55,6 +55,7 @@ class Server final : public ConnOwner,
   bool can_accept() const override { return held_ < options_.max_connections; }
   void close_listener(Listener* listener) override;
   // LoopMember
+  void on_loop_stop() override { abort_all(); }
   void on_loop_free() override { free(); }
 
  private:
