@@ -58,13 +58,14 @@ WS_API const char *ws_conn_subprotocol(const ws_conn *c); /* "" if none */
 WS_API int ws_conn_is_open(const ws_conn *c); /* 1 from on_open until a close begins */
 
 /* Queue one message (op TEXT or BINARY).  Sends made inside a callback are written together when
- * the turn ends; outside one, at once, unless WS_SEND_LATER.  Text must be UTF-8 (RFC 6455 5.6);
- * it is checked with WS_SEND_CHECK_UTF8 and trusted without.  `data` may be NULL when `len` is 0.
+ * the turn ends; outside one, at once, unless WS_SEND_LATER.  Text must be UTF-8 (RFC 6455 5.6)
+ * and is checked, unless WS_SEND_NO_UTF8_CHECK.  `data` may be NULL when `len` is 0.
  * Errors: CLOSED, FULL, STATE (a message sent in parts is unfinished), UTF8, INVALID, NOMEM. */
 WS_API int ws_conn_send(ws_conn *c, ws_opcode op, const void *data, size_t len, uint32_t flags);
 
 /* Queue one piece of a message of unknown length as a frame of its own (RFC 6455 5.4); `last`
- * ends it.  `op` must be the same for all pieces.  Control frames may pass between pieces.
+ * ends it.  `op` must be the same for all pieces.  Text is checked over all of them: a piece may end
+ * inside a code point, the last may not.  Control frames may pass between pieces.
  * Errors: as ws_conn_send. */
 WS_API int ws_conn_send_part(ws_conn *c, ws_opcode op, const void *data, size_t len, int last);
 

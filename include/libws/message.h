@@ -28,8 +28,8 @@ enum { /* which part of a message this is */
 };
 
 enum { /* flags of send */
-  WS_SEND_CHECK_UTF8 = 1u << 0, /* verify text first: WS_ERR_UTF8 */
-  WS_SEND_LATER = 1u << 1       /* leave the write to the end of the turn, or to flush */
+  WS_SEND_NO_UTF8_CHECK = 1u << 0, /* the caller knows that text is UTF-8 */
+  WS_SEND_LATER = 1u << 1          /* leave the write to the end of the turn, or to flush */
 };
 
 /* A message with a copy of `data`.  `op` is TEXT or BINARY; `data` may be NULL when `len` is 0.

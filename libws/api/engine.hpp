@@ -7,6 +7,9 @@
 
 #include <libws/engine.h>
 
+#include <span>
+#include <utility>
+
 namespace libws {
 
 class ApiEngine final : private RequestHost, public Allocated {
@@ -34,16 +37,20 @@ class ApiEngine final : private RequestHost, public Allocated {
   }
 
   std::span<uint8_t> landing() {
-    std::span<uint8_t> area = engine_.landing();
-    offered_ = area.size();
-    return area;
+    offered_ = engine_.landing();
+    return offered_;
   }
   Error landed(size_t n) {
-    if (n > offered_) {
-      return fail(WS_ERR_INVALID, "landed: %zu bytes, but %zu were offered", n, offered_);
+    std::span<uint8_t> offered = std::exchange(offered_, {});
+    if (n > offered.size()) {
+      return fail(WS_ERR_INVALID, "landed: %zu bytes, but %zu were offered", n, offered.size());
     }
-    offered_ = 0;
-    if (n != 0) engine_.landed(n);
+    if (n == 0) return Error();
+    // A feed or a close in between has moved on: what was offered is not the message's any more.
+    if (engine_.landing().data() != offered.data()) {
+      return fail(WS_ERR_STATE, "landed: the engine wants nothing there any more");
+    }
+    engine_.landed(n);
     return Error();
   }
 
@@ -74,7 +81,7 @@ class ApiEngine final : private RequestHost, public Allocated {
   Limits limits_;
   EngineResources resources_;
   Engine engine_;
-  size_t offered_ = 0;
+  std::span<uint8_t> offered_;  // by the last landing()
 };
 LIBWS_HANDLE(ApiEngine, ws_engine);
 

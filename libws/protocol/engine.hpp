@@ -124,9 +124,10 @@ class Engine {
   // for each of its steps would cost.
   Error send(ws_opcode op, Bytes data, uint32_t flags) {
     bool plain = state_ == State::kOpen && role_ == Role::kServer && sending_op_ == 0 &&
-                 (op == WS_OP_TEXT || op == WS_OP_BINARY) &&
                  (flags & ~uint32_t{WS_SEND_LATER}) == 0 &&
-                 (data.data() != nullptr || data.empty()) && fits(data.size());
+                 (data.data() != nullptr || data.empty()) && fits(data.size()) &&
+                 (op == WS_OP_BINARY ||
+                  (op == WS_OP_TEXT && utf8_valid(data.data(), data.size())));
     if (!plain) return send_checked(op, data, flags);
     uint8_t* out = outbox_.reserve(shared_.blocks, kMaxFrameHeader + data.size());
     if (out == nullptr) return send_checked(op, data, flags);
@@ -214,6 +215,7 @@ class Engine {
   // engine_send.cpp
   Error send_checked(ws_opcode op, Bytes data, uint32_t flags);
   Error check_send(ws_opcode op, Bytes data, uint32_t flags, const char* what) const;
+  Error check_text(ws_opcode op, Bytes data, uint32_t flags) const;
   // The one place that bounds the queue.
   bool fits(size_t len) const {
     uint64_t queued = outbox_.bytes();
@@ -268,6 +270,7 @@ class Engine {
   State state_ = State::kOpening;
   uint8_t close_flags_ = 0;
   uint8_t sending_op_ = 0;  // a message sent in parts is unfinished
+  Utf8Validator sending_utf8_;  // of that message
   bool chunks_ : 1;
   bool started_ : 1 = false;
   bool open_pending_ : 1 = false;

@@ -19,17 +19,20 @@ Error Engine::check_send(ws_opcode op, Bytes data, uint32_t flags, const char* w
   if (op != WS_OP_TEXT && op != WS_OP_BINARY) {
     return fail(WS_ERR_INVALID, "%s: opcode %d is not TEXT or BINARY", what, static_cast<int>(op));
   }
-  if ((flags & ~uint32_t{WS_SEND_CHECK_UTF8 | WS_SEND_LATER}) != 0) {
+  if ((flags & ~uint32_t{WS_SEND_NO_UTF8_CHECK | WS_SEND_LATER}) != 0) {
     return fail(WS_ERR_UNSUPPORTED, "%s: unknown flags 0x%x", what, flags);
   }
   if (data.data() == nullptr && !data.empty()) {
     return fail(WS_ERR_INVALID, "%s: data is NULL but the length is %zu", what, data.size());
   }
-  if ((flags & WS_SEND_CHECK_UTF8) != 0 && op == WS_OP_TEXT &&
-      !utf8_valid(data.data(), data.size())) {
-    return fail(WS_ERR_UTF8, "%s: text of %zu bytes is not UTF-8", what, data.size());
-  }
   return Error();
+}
+
+// RFC 6455 5.6: what we send as text is UTF-8, so a peer never closes on us for our caller's bytes.
+Error Engine::check_text(ws_opcode op, Bytes data, uint32_t flags) const {
+  if (op != WS_OP_TEXT || (flags & WS_SEND_NO_UTF8_CHECK) != 0) return Error();
+  if (utf8_valid(data.data(), data.size())) return Error();
+  return fail(WS_ERR_UTF8, "send: text of %zu bytes is not UTF-8", data.size());
 }
 
 Error Engine::full(size_t len) const {
@@ -63,6 +66,8 @@ Error Engine::put_frame(bool fin, uint8_t opcode, Bytes data, bool exempt) {
 Error Engine::send_checked(ws_opcode op, Bytes data, uint32_t flags) {
   if (Error e = check_send(op, data, flags, "send")) return e;
   if (sending_op_ != 0) return fail(WS_ERR_STATE, "send: a message sent in parts is unfinished");
+  if (!fits(data.size())) return full(data.size());  // before the bytes are looked at
+  if (Error e = check_text(op, data, flags)) return e;
   if (Error e = put_frame(true, static_cast<uint8_t>(op), data, false)) return e;
   return finish_send();
 }
@@ -73,7 +78,14 @@ Error Engine::send_part(ws_opcode op, Bytes data, bool last) {
     return fail(WS_ERR_STATE, "send_part: opcode differs from the first part's");
   }
   uint8_t opcode = sending_op_ == 0 ? static_cast<uint8_t>(op) : uint8_t{kContinuation};
+  if (!fits(data.size())) return full(data.size());
+  Utf8Validator utf8 = sending_op_ == 0 ? Utf8Validator() : sending_utf8_;
+  if (op == WS_OP_TEXT &&
+      (utf8.validate(data.data(), data.size()) != data.size() || (last && !utf8.complete()))) {
+    return fail(WS_ERR_UTF8, "send_part: text is not UTF-8");
+  }
   if (Error e = put_frame(last, opcode, data, false)) return e;
+  sending_utf8_ = utf8;
   sending_op_ = last ? 0 : static_cast<uint8_t>(op);
   Error result = finish_send();
   if (!last) --messages_out_;
@@ -81,8 +93,10 @@ Error Engine::send_part(ws_opcode op, Bytes data, bool last) {
 }
 
 Error Engine::send_message(const Message& m) {
-  if (masks() || m.data().size() <= kCopyBelow) return send(m.opcode(), m.data(), 0);
-  if (Error e = send_borrowed(m.opcode(), m.data(), 0)) return e;
+  // Its text was checked when it was made.
+  constexpr uint32_t kChecked = WS_SEND_NO_UTF8_CHECK;
+  if (masks() || m.data().size() <= kCopyBelow) return send(m.opcode(), m.data(), kChecked);
+  if (Error e = send_borrowed(m.opcode(), m.data(), kChecked)) return e;
   outbox_.share_external(&m);
   return Error(above_high() ? WS_BACKPRESSURE : WS_OK);
 }
@@ -91,7 +105,8 @@ Error Engine::send_borrowed(ws_opcode op, Bytes data, uint32_t flags) {
   assert(!masks());
   if (Error e = check_send(op, data, flags, "send")) return e;
   if (sending_op_ != 0) return fail(WS_ERR_STATE, "send: a message sent in parts is unfinished");
-  if (!fits(data.size())) return full(data.size());
+  if (!fits(data.size())) return full(data.size());  // before the bytes are looked at
+  if (Error e = check_text(op, data, flags)) return e;
   uint8_t* out = outbox_.reserve(shared_.blocks, kMaxFrameHeader);
   if (out == nullptr) return fail(WS_ERR_NOMEM, "frame of %zu bytes", data.size());
   outbox_.commit(encode_frame(out, true, static_cast<uint8_t>(op), data.size(), nullptr));

@@ -142,8 +142,10 @@ void test_engine_send_arguments_are_checked(void**) {
     assert_int_equal(e.send(static_cast<ws_opcode>(0), {}, 0).code(), WS_ERR_INVALID);
     assert_int_equal(e.send(WS_OP_TEXT, bytes(nullptr, 5), 0).code(), WS_ERR_INVALID);
     assert_int_equal(e.send(WS_OP_TEXT, {}, 1u << 31).code(), WS_ERR_UNSUPPORTED);
-    assert_int_equal(e.send(WS_OP_TEXT, bytes("\xff"), WS_SEND_CHECK_UTF8).code(), WS_ERR_UTF8);
-    assert_int_equal(e.send(WS_OP_BINARY, bytes("\xff"), WS_SEND_CHECK_UTF8).code(), WS_OK);
+    assert_int_equal(e.send(WS_OP_TEXT, bytes("\xff"), 0).code(), WS_ERR_UTF8);
+    assert_int_equal(e.send(WS_OP_TEXT, bytes("\xc3"), WS_SEND_LATER).code(), WS_ERR_UTF8);
+    assert_int_equal(e.send(WS_OP_TEXT, bytes("\xff"), WS_SEND_NO_UTF8_CHECK).code(), WS_OK);
+    assert_int_equal(e.send(WS_OP_BINARY, bytes("\xff"), 0).code(), WS_OK);
     assert_int_equal(e.send(WS_OP_TEXT, bytes("x", SIZE_MAX), 0).code(), WS_ERR_FULL);
     assert_int_equal(e.send(WS_OP_TEXT, bytes("x", SIZE_MAX - 9), 0).code(), WS_ERR_FULL);
     std::string long_ping(126, 'x');
@@ -152,7 +154,25 @@ void test_engine_send_arguments_are_checked(void**) {
     assert_false(e.ping(bytes(long_ping.substr(0, 125))).failed());
     assert_false(e.send(WS_OP_TEXT, bytes(nullptr, 0), 0).failed());
     p->flush();
-    assert_int_equal(frames_in(p->output).size(), 3);
+    assert_int_equal(frames_in(p->output).size(), 4);
+  }
+}
+
+// req: 103
+// bad: 113
+void test_engine_send_part_checks_text_over_all_parts(void**) {
+  for (Role role : kBothRoles) {
+    auto p = Peer::opened({role, false, {}});
+    Engine& e = *p->engine;
+    assert_false(e.send_part(WS_OP_TEXT, bytes("caf\xc3"), false).failed());
+    assert_int_equal(e.send_part(WS_OP_TEXT, bytes("("), false).code(), WS_ERR_UTF8);
+    assert_int_equal(e.send_part(WS_OP_TEXT, {}, true).code(), WS_ERR_UTF8);
+    assert_false(e.send_part(WS_OP_TEXT, bytes("\xa9"), true).failed());  // refusals changed nothing
+    assert_int_equal(e.send_part(WS_OP_TEXT, bytes("\xa9"), true).code(), WS_ERR_UTF8);
+    assert_false(e.send_part(WS_OP_BINARY, bytes("\xc3"), false).failed());
+    assert_false(e.send_part(WS_OP_BINARY, bytes("("), true).failed());
+    p->flush();
+    assert_int_equal(frames_in(p->output).size(), 4);
   }
 }
 
@@ -247,6 +267,7 @@ int main() {
       cmocka_unit_test(test_engine_parts_make_one_message_and_let_control_pass),
       cmocka_unit_test(test_engine_send_before_open_is_refused),
       cmocka_unit_test(test_engine_send_arguments_are_checked),
+      cmocka_unit_test(test_engine_send_part_checks_text_over_all_parts),
       cmocka_unit_test(test_engine_send_limit_is_exact_and_a_refusal_changes_nothing),
       cmocka_unit_test(test_engine_output_in_any_pieces_is_the_same_stream),
       cmocka_unit_test(test_engine_shared_message_is_released_when_sent_or_dropped),
