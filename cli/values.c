@@ -90,3 +90,10 @@ const char *parse_address(const char *text, struct address *out) {
   out->port = (uint16_t)port;
   return NULL;
 }
+
+int is_origin(const char *text) {
+  const char *host = strstr(text, "://");
+  if (strcmp(text, "*") == 0 || strcmp(text, "null") == 0) return 1;
+  if (host == NULL || host == text || strpbrk(text, " \t@?#\"\\") != NULL) return 0;
+  return host[3] != '\0' && strchr(host + 3, '/') == NULL;
+}

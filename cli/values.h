@@ -27,4 +27,8 @@ struct address {
  * as the end of a sentence. */
 const char *parse_address(const char *text, struct address *out);
 
+/* 1 for what a browser can send as Origin, "https://example.com" (perhaps with a port) or
+ * "null", and for "*".  Anything else would never match. */
+int is_origin(const char *text);
+
 #endif /* WS_CLI_VALUES_H */

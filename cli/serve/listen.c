@@ -45,7 +45,7 @@ int listen_all(struct serve *s) {
   for (size_t i = 0; i < s->settings.listen_count; i++) {
     ws_listener *listener = NULL;
     if (listen_at(s, &s->settings.listen[i], &listener) < 0) {
-      return failure(SERVE_COMMAND, "cannot %s", ws_last_detail());
+      return failure(SERVE_COMMAND, "cannot listen: %s", ws_last_detail());
     }
     ports[i] = ws_listener_port(listener);
   }

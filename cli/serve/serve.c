@@ -79,6 +79,7 @@ static int serve(struct serve *s) {
   if (make_server(s) < 0) {
     return failure(SERVE_COMMAND, "cannot make the server: %s", ws_last_detail());
   }
+  catch_stop_signals(s); /* before anybody can know from the printed line that it runs */
   int status = listen_all(s);
   return status == EXIT_DONE ? run_until_stopped(s) : status;
 }

@@ -54,7 +54,9 @@ int listen_all(struct serve *s);
 /* http.c: on_request of the server; `user` is the struct serve. */
 void answer_request(ws_request *r, void *user);
 
-/* stop.c: run until a signal ended the server gracefully or at once.  Returns an exit status. */
+/* stop.c: from the first call on, SIGINT and SIGTERM end run_until_stopped(), gracefully the
+ * first time and at once the second.  That returns an exit status. */
+void catch_stop_signals(struct serve *s);
 int run_until_stopped(struct serve *s);
 
 #endif /* WS_CLI_SERVE_SERVE_H */

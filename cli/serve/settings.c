@@ -89,6 +89,9 @@ static int add_origin(struct settings *s, const char *value) {
   if (s->origin_count == kMaxOrigins) {
     return usage_error(SERVE_COMMAND, "more than %d times --origin", (int)kMaxOrigins);
   }
+  if (!is_origin(value)) {
+    return usage_error(SERVE_COMMAND, "--origin '%s': write it as https://example.com", value);
+  }
   s->origins[s->origin_count++] = value;
   return SETTINGS_READ;
 }

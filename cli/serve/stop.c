@@ -22,10 +22,10 @@ static void on_signal(int number) {
   ws_loop_stop(signalled_loop);
 }
 
-static void catch_signals(ws_loop *loop) {
+void catch_stop_signals(struct serve *s) {
   struct sigaction action;
   memset(&action, 0, sizeof action);
-  signalled_loop = loop;
+  signalled_loop = s->loop;
   action.sa_handler = on_signal;
   action.sa_flags = SA_RESTART;
   sigemptyset(&action.sa_mask);
@@ -44,7 +44,6 @@ static void on_stopped(ws_server *server, void *arg) {
 
 int run_until_stopped(struct serve *s) {
   int stopping = 0;
-  catch_signals(s->loop);
   while (!s->stopped && signals_seen < 2) {
     if (ws_loop_run(s->loop) < 0) {
       return failure(SERVE_COMMAND, "the event loop failed: %s", ws_last_detail());

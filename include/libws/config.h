@@ -25,6 +25,8 @@ typedef struct ws_conn_config {
   uint32_t handshake_timeout_ms; /* accept to open, absolute: bytes do not re-arm it [10000] */
   uint32_t idle_timeout_ms;      /* nothing received, pongs count [40000] */
   uint32_t ping_interval_ms;     /* ping when nothing was received this long [20000] */
+  uint32_t send_timeout_ms;      /* data is queued and the peer takes none of it; runs while
+                                    paused too [30000] */
   uint32_t close_timeout_ms;     /* closing handshake, absolute; then abort [5000] */
   uint64_t max_message_bytes;    /* payload of one message; above: close 1009 [1 MiB] */
   uint64_t max_header_bytes;     /* whole HTTP head; above: 431 [16 KiB] */

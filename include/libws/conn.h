@@ -2,7 +2,7 @@
  * libws/conn.h: an open WebSocket connection and its callbacks; client and server alike.
  *
  * Lifetime: for each connection on_open comes once, then any of the middle callbacks, then
- * on_close once, always.  A handshake that fails has none of them.  A handle that is still held
+ * on_close once, always.  A connection whose handshake is not accepted has none of them.  A handle that is still held
  * after on_close (ws_conn_ref) is inert: every call on it returns WS_ERR_CLOSED or an empty
  * value, so "used a connection after it closed" cannot be a crash.
  *

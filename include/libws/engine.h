@@ -99,7 +99,8 @@ typedef struct ws_event {
 WS_API int ws_engine_next(ws_engine *e, ws_event *ev);
 
 /* Up to `max` slices of what must be written, in order; returns how many.  They stay valid until
- * the next call on this engine that is not a getter; ws_engine_sent() says how many bytes went.
+ * the next call on this engine that is not a getter; ws_engine_sent() says how many bytes went,
+ * also when that was 0, which starts send_timeout_ms.
  * Errors of sent: INVALID (more than is queued). */
 WS_API size_t ws_engine_output(ws_engine *e, ws_slice *out, size_t max);
 WS_API int ws_engine_sent(ws_engine *e, size_t bytes);

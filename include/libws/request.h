@@ -62,7 +62,8 @@ typedef struct ws_accept {
   void *user;                  /* this connection's user pointer; NULL = the server's */
 } ws_accept;
 
-/* Finish the upgrade.  on_open follows from the loop.  `how` may be NULL.
+/* Finish the upgrade.  `how` may be NULL.  After a success on_open and on_close follow from the
+ * loop, once each, whatever happens meanwhile, so `how->user` may be freed in on_close.
  * Errors: STATE (answered already, or not an upgrade), INVALID (a subprotocol that was not
  * offered; a header that is not a token, holds CR, LF or NUL, or is one the handshake writes
  * itself), CLOSED, NOMEM. */

@@ -25,7 +25,8 @@ typedef struct ws_server_config {
   const char *const *subprotocols; /* in our order of preference */
   size_t subprotocol_count;
 
-  /* Allowed Origin values (RFC 6455 10.2), "https://example.com" or with a port; "*" = any.
+  /* Allowed Origin values (RFC 6455 10.2), "https://example.com" or with a port, "null", or "*"
+   * for any; anything else is INVALID.
    * None = only the host that the request itself names.  Others get 403.  A request without
    * Origin does not come from a browser and passes. */
   const char *const *origins;

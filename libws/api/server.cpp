@@ -4,6 +4,7 @@
 #include "libws/api/guard.hpp"
 #include "libws/api/loop.hpp"
 #include "libws/protocol/http_write.hpp"
+#include "libws/protocol/origin.hpp"
 
 #include <libws/server.h>
 
@@ -50,6 +51,11 @@ Error read_options(const ws_server_config& c, ServerOptions* out) {
   }
   if (Error e = check_subprotocols(out->subprotocols)) return e;
   if (Error e = copy_strings(c.origins, c.origin_count, "origins", &out->origins)) return e;
+  for (const String& origin : out->origins) {
+    if (origin_can_be_listed(origin)) continue;
+    return fail(WS_ERR_INVALID, "origin '%s' is not scheme://host[:port], null or *",
+                Escaped(origin).c_str());
+  }
   if (c.max_connections != 0) out->max_connections = c.max_connections;
   if (c.server_header != nullptr) {
     if (Error e = check_field_value("Server", c.server_header)) return e;

@@ -33,6 +33,7 @@ void Conn::write_out() {
     }
     if (r.status != IoResult::kOk) {
       blocked_ = true;
+      engine_.sent(0);
       return;
     }
     bytes_out_ += r.bytes;

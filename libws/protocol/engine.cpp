@@ -156,13 +156,15 @@ uint64_t Engine::deadline_us() const {
   if (state_ == State::kDone) return kNeverUs;
   if (!started_) return shared_.now_us;
   if (state_ != State::kOpen) return phase_deadline_us_;
-  if (paused_) return kNeverUs;
+  uint64_t stalled = kNeverUs;
+  if (stalled_us_ != 0 && limits_.send_us != kNeverUs) stalled = stalled_us_ + limits_.send_us;
+  if (paused_) return stalled;
   uint64_t deadline = limits_.idle_us == kNeverUs ? kNeverUs : last_rx_us_ + limits_.idle_us;
   if (limits_.ping_us != kNeverUs) {
     uint64_t quiet_since = ping_at_us_ > last_rx_us_ ? ping_at_us_ : last_rx_us_;
     if (quiet_since + limits_.ping_us < deadline) deadline = quiet_since + limits_.ping_us;
   }
-  return deadline;
+  return stalled < deadline ? stalled : deadline;
 }
 
 void Engine::tick() {
@@ -190,6 +192,10 @@ void Engine::tick() {
 }
 
 void Engine::keepalive() {
+  if (stalled_us_ != 0 && limits_.send_us != kNeverUs &&
+      shared_.now_us >= stalled_us_ + limits_.send_us) {
+    return abort(WS_ERR_TIMEOUT, 0, "the peer took nothing within the send timeout");
+  }
   if (limits_.idle_us != kNeverUs && shared_.now_us >= last_rx_us_ + limits_.idle_us) {
     return abort(WS_ERR_TIMEOUT, 0, "nothing received within the idle timeout");
   }

@@ -109,6 +109,7 @@ class Engine {
   // ---- output ----
   bool has_output() const { return !outbox_.empty(); }
   size_t output(ws_slice* out, size_t max) const { return outbox_.slices(out, max); }
+  // n may be 0: the peer took nothing.
   void sent(size_t n);
   size_t buffered() const { return outbox_.bytes(); }
   // True once after the queue fell to its low mark following a BACKPRESSURE.
@@ -255,6 +256,7 @@ class Engine {
   const char* detail_ = "";
   uint64_t phase_deadline_us_ = kNeverUs;  // handshake, close, linger: absolute
   uint64_t last_rx_us_ = 0;
+  uint64_t stalled_us_ = 0;  // since when the peer has taken nothing of what is queued; 0: it has
   uint64_t ping_at_us_ = 0;  // when the keepalive ping went out that is not answered yet
   uint64_t messages_in_ = 0;
   uint64_t messages_out_ = 0;

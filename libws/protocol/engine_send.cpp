@@ -142,6 +142,11 @@ Error Engine::pong(Bytes data) {
 
 void Engine::sent(size_t n) {
   outbox_.consume(shared_.blocks, n);
+  if (outbox_.empty()) {
+    stalled_us_ = 0;
+  } else if (n != 0 || stalled_us_ == 0) {
+    stalled_us_ = shared_.now_us;
+  }
   if (pressed_ && outbox_.bytes() <= limits_.send_low) {
     pressed_ = false;
     drained_ = true;

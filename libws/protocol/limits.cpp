@@ -38,6 +38,7 @@ Error Limits::from(const ws_conn_config& c, Limits* out) {
   if (Error e = set_time("handshake_timeout_ms", c.handshake_timeout_ms, &l.handshake_us)) return e;
   if (Error e = set_time("idle_timeout_ms", c.idle_timeout_ms, &l.idle_us)) return e;
   if (Error e = set_time("ping_interval_ms", c.ping_interval_ms, &l.ping_us)) return e;
+  if (Error e = set_time("send_timeout_ms", c.send_timeout_ms, &l.send_us)) return e;
   if (Error e = set_time("close_timeout_ms", c.close_timeout_ms, &l.close_us)) return e;
   set_bytes(c.max_message_bytes, &l.max_message);
   set_bytes(c.max_header_bytes, &l.max_header_bytes);

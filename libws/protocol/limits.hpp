@@ -27,6 +27,7 @@ struct Limits {
   uint64_t handshake_us = 10'000'000;
   uint64_t idle_us = 40'000'000;
   uint64_t ping_us = 20'000'000;
+  uint64_t send_us = 30'000'000;
   uint64_t close_us = 5'000'000;
   uint64_t max_message = 1 << 20;
   uint64_t max_header_bytes = 16 * 1024;

@@ -149,4 +149,9 @@ bool origin_is_allowed(std::string_view origin, std::span<const std::string_view
   return false;
 }
 
+bool origin_can_be_listed(std::string_view entry) {
+  Origin parsed;
+  return entry == "*" || entry == "null" || parse_origin(entry, &parsed);
+}
+
 }  // namespace libws

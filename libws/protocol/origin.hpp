@@ -34,4 +34,7 @@ bool origin_is_same_host(std::string_view origin, std::string_view host, bool se
 // "null", is allowed by the same bytes only.
 bool origin_is_allowed(std::string_view origin, std::span<const std::string_view> allowed);
 
+// True for what may stand in that list and can match anything at all.
+bool origin_can_be_listed(std::string_view entry);
+
 }  // namespace libws

@@ -288,6 +288,34 @@ void test_engine_keepalive_pings_then_gives_up(void**) {
   }
 }
 
+// bad: 131, 171
+void test_engine_peer_that_takes_nothing_is_given_up_on(void**) {
+  for (Role role : kBothRoles) {
+    for (bool paused : {false, true}) {
+      auto p = Peer::opened({role, false, {}});
+      p->engine->set_paused(paused);
+      p->advance_ms(5000);  // nothing is queued, so nothing is stalled
+      assert_false(p->engine->send(WS_OP_BINARY, bytes(std::string(1000, 'q')), 0).failed());
+      p->engine->sent(0);
+      p->feed(frame(role, kPong, ""));
+      p->advance_ms(15000);
+      p->feed(frame(role, kPong, ""));
+      p->engine->sent(0);  // tried again, still nothing: the clock runs on
+      p->advance_ms(14999);
+      p->flush(1);  // one byte is progress
+      p->feed(frame(role, kPong, ""));
+      p->events.clear();
+      p->advance_ms(15000);
+      p->feed(frame(role, kPong, ""));
+      p->events.clear();
+      p->advance_ms(14999);
+      assert_string_equal(p->events.c_str(), "");
+      p->advance_ms(1);
+      assert_string_equal(p->events.c_str(), closed(WS_ERR_TIMEOUT, 1006, 0, 0).c_str());
+    }
+  }
+}
+
 void test_engine_abort_drops_the_queue_and_tells_once(void**) {
   for (Role role : kBothRoles) {
     auto p = Peer::opened({role, false, {}});
@@ -316,6 +344,7 @@ int main() {
       cmocka_unit_test(test_engine_failure_inside_a_message_sent_in_parts),
       cmocka_unit_test(test_engine_answer_still_leaves_after_half_close),
       cmocka_unit_test(test_engine_keepalive_pings_then_gives_up),
+      cmocka_unit_test(test_engine_peer_that_takes_nothing_is_given_up_on),
       cmocka_unit_test(test_engine_abort_drops_the_queue_and_tells_once),
   };
   return cmocka_run_group_tests_name("engine_close", tests, nullptr, nullptr);

@@ -27,6 +27,7 @@ void test_limits_zero_means_the_documented_default(void**) {
   assert_int_equal(l.idle_us, 40'000'000);
   assert_int_equal(l.ping_us, 20'000'000);
   assert_int_equal(l.close_us, 5'000'000);
+  assert_int_equal(l.send_us, 30'000'000);
   assert_int_equal(l.max_message, 1 << 20);
   assert_int_equal(l.max_header_bytes, 16384);
   assert_int_equal(l.max_header_count, 100);
@@ -38,7 +39,7 @@ void test_limits_zero_means_the_documented_default(void**) {
 
 void test_limits_times_are_bounded(void**) {
   uint32_t ws_conn_config::*members[] = {
-      &ws_conn_config::handshake_timeout_ms, &ws_conn_config::idle_timeout_ms,
+      &ws_conn_config::handshake_timeout_ms, &ws_conn_config::send_timeout_ms, &ws_conn_config::idle_timeout_ms,
       &ws_conn_config::close_timeout_ms};
   for (auto member : members) {
     ws_conn_config c = zeroed();
