@@ -49,7 +49,7 @@ WS_API ws_conn *ws_conn_ref(ws_conn *c);   /* returns c.  Thread: any */
 WS_API void ws_conn_unref(ws_conn *c);     /* Thread: any */
 
 WS_API uint64_t ws_conn_id(const ws_conn *c);     /* unique in the process.  Thread: any */
-WS_API ws_loop *ws_conn_loop(const ws_conn *c);   /* NULL once closed */
+WS_API ws_loop *ws_conn_loop(const ws_conn *c);   /* NULL once on_close has returned */
 WS_API void *ws_conn_user(const ws_conn *c);
 WS_API void ws_conn_set_user(ws_conn *c, void *user);
 WS_API const char *ws_conn_peer(const ws_conn *c); /* as ws_request_peer; valid until the next

@@ -74,7 +74,10 @@ class Conn final : public Watcher,
   void get_stats(ws_conn_stats* out) const;
 
   uint64_t id() const { return id_; }
-  ws_loop* loop_handle() const { return closed_given_ ? nullptr : shared_->loop().handle(); }
+  // Null once on_close has returned.
+  ws_loop* loop_handle() const {
+    return closed_given_ && !pumping_ ? nullptr : shared_->loop().handle();
+  }
   void* user() const { return user_; }
   void set_user(void* user) { user_ = user; }
   const PackedAddress& peer() const { return peer_; }
@@ -116,6 +119,7 @@ class Conn final : public Watcher,
   void pump_events();
   void dispatch(const Event& ev);
   void dispatch_request();
+  void closed_was_given();
   void dispatch_message(const Event& ev);
 
   // conn_write.cpp

@@ -118,14 +118,20 @@ void Conn::dispatch(const Event& ev) {
       if (h.on_open != nullptr) h.on_open(handle, user_);
       return;
     case WS_EV_CLOSED: {
-      bool was_open = opened_;
-      // The callback sees a handle that is closed; the owner counts it until the callback is done.
-      if (was_open && h.on_close != nullptr) h.on_close(handle, &engine_.close_info(), user_);
-      closed_given_ = true;
-      if (owner_ != nullptr) owner_->on_ended(*this);
+      // The owner counts it until the callback is done, also when that throws.
+      struct Ended {
+        Conn& conn;
+        ~Ended() { conn.closed_was_given(); }
+      } ended{*this};
+      if (opened_ && h.on_close != nullptr) h.on_close(handle, &engine_.close_info(), user_);
       return;
     }
   }
+}
+
+void Conn::closed_was_given() {
+  closed_given_ = true;
+  if (owner_ != nullptr) owner_->on_ended(*this);
 }
 
 void Conn::dispatch_message(const Event& ev) {

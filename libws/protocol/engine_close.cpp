@@ -140,7 +140,7 @@ void Engine::end(State state, int error, const char* detail) {
   error_ = static_cast<int16_t>(error);
   detail_ = detail;
   closed_pending_ = true;
-  open_pending_ = false;
+  // An OPEN that accept() has promised still comes first: the application pairs it with CLOSED.
   if (Request* r = request()) r->detach();
 }
 

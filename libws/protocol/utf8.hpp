@@ -25,8 +25,8 @@ struct Utf8Ops {
   size_t (*prefix)(const uint8_t* data, size_t len);
 
   // Unmasks src into dst (the same, or not overlapping) for as long as the result is ASCII.
-  // Returns how far that was: len, or less than 128 bytes before the end or the first byte that is
-  // not ASCII.  Beyond it nothing is written.
+  // Returns how far that was: len, or a multiple of 4 that is less than 128 bytes before the end
+  // or the first byte that is not ASCII.  Beyond it nothing is written.
   size_t (*unmask_ascii)(uint8_t* dst, const uint8_t* src, size_t len, uint32_t key);
 };
 

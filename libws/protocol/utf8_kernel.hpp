@@ -122,15 +122,15 @@ LIBWS_SIMD inline size_t ascii_prefix(const uint8_t* data, size_t len) {
 LIBWS_SIMD size_t valid_prefix(const uint8_t* data, size_t len) {
   if (len < kBlock + kLookBack) return 0;
   size_t i = ascii_prefix(data, len);
-  bool ascii = true;  // whether all bytes since the last block that was looked at in full are
   if (i == 0) {
     // Looking back needs bytes that belong to the text.
     i = detail::utf8_prefix_scalar(data, kLookBack + 3);
     if (i < kLookBack) return i;
   }
   while (len - i >= kBlock) {
-    // The first block of ASCII after others is looked at in full, since only there would a code
-    // point cut off by the end of the block before it show.
+    // The first block of ASCII after others is looked at in full as well, since only there would a
+    // code point cut off by the end of the block before it show.
+    bool ascii;
     do {
       if (!block_is_valid(data + i)) return whole_code_points(data, i);
       ascii = is_ascii(data + i);
@@ -139,8 +139,9 @@ LIBWS_SIMD size_t valid_prefix(const uint8_t* data, size_t len) {
     if (ascii) i += ascii_prefix(data + i, len - i);
   }
   if (i == len) return whole_code_points(data, len);
-  const uint8_t* const last = data + (len - kBlock);  // overlaps bytes already looked at
-  if (ascii && is_ascii(last)) return len;
+  // The last block overlaps what was looked at, so if it is ASCII nothing was cut off before it.
+  const uint8_t* const last = data + (len - kBlock);
+  if (is_ascii(last)) return len;
   return whole_code_points(data, block_is_valid(last) ? len : i);
 }
 

@@ -17,7 +17,7 @@ namespace {
 // Where the cost of starting a block no longer shows.  It also bounds how much is unmasked in vain
 // before a bad byte, and how soon ASCII is noticed again.
 constexpr size_t kBlock = 16384;
-static_assert(kBlock % 4 == 0);  // so that a block leaves the key as it was
+static_assert(kBlock % 4 == 0);  // as is what unmask_ascii() leaves off at, so the key never turns
 
 }  // namespace
 
@@ -26,9 +26,7 @@ size_t detail::unmask_copy_validate_with(const Utf8Ops& ops, uint8_t* dst, const
   size_t i = 0;
   while (i < len) {
     if (v.complete()) {
-      const size_t ascii = ops.unmask_ascii(dst + i, src + i, len - i, key);
-      i += ascii;
-      key = mask_rotate(key, ascii);
+      i += ops.unmask_ascii(dst + i, src + i, len - i, key);
       if (i == len) break;
     }
     const size_t n = std::min(kBlock, len - i);

@@ -227,6 +227,9 @@ void test_response_with_any_extension_fails(void**) {
         "permessage-deflate; client_max_window_bits=10"s, "x\r\n" + name + "y"}) {
     expect_verdict({.more = name + value + "\r\n"}, "handshake: an extension that was not offered");
   }
+  // A subprotocol that was fine is not agreed on either.
+  expect_verdict({.more = "Sec-WebSocket-Protocol: chat\r\n" + name + "x\r\n"},
+                 "handshake: an extension that was not offered");
   for (const string& value : {""s, ","s, ";"s, "x;"s, "x; y=\"\""s, "x\r\n" + name + ";"}) {
     expect_verdict({.more = name + value + "\r\n"}, "handshake: bad Sec-WebSocket-Extensions");
   }

@@ -172,6 +172,7 @@ void test_allowed_origin_compares_ipv6_by_address(void**) {
   assert_true(allowed("http://[2001:DB8::a]:80", {"http://[2001:db8::A]"}));
   assert_false(allowed("http://[::1]", {"http://[::2]"}));
   assert_false(allowed("http://[::1]", {"http://1"}));
+  assert_false(allowed("http://[::]", {"http://h"}));
   assert_false(allowed("http://127.0.0.1", {"http://[::ffff:127.0.0.1]"}));
 }
 

@@ -365,6 +365,19 @@ string sample_text() {
   return text;
 }
 
+void test_utf8_short_texts_with_one_other_byte_are_exact(void**) {
+  for (size_t len = 1; len <= 140; ++len) {
+    string text(len, 'a');
+    assert_true(libws::utf8_valid(data_of(text), len));
+    for (size_t at = 0; at < len; ++at) {
+      text[at] = '\x80';
+      Utf8Validator v;
+      assert_int_equal(v.validate(data_of(text), len), at);
+      text[at] = 'a';
+    }
+  }
+}
+
 void test_utf8_code_points_cut_at_every_position_are_accepted(void**) {
   for (size_t before : {0u, 1u, 30u, 61u, 64u, 100u}) {
     const string text = string(before, 'a') + sample_text() + string(70, 'b') + sample_text();
@@ -550,21 +563,24 @@ void test_utf8_lengths_0_to_300_beside_guard_pages_stay_inside(void**) {
   const Guarded area;
   std::mt19937 random(13);
   const string mixed = random_text(random, 400), ascii(400, 'a');
+  const string bad = "\xFF" + ascii, bad2 = "a\xC3" + ascii, bad3 = "\xC3\xA9\x80" + mixed;
+  const string wide = "\xF0\x9F\x98\x80" + mixed;
   for (size_t len = 0; len <= 300; ++len) {
-    for (const string& source : {mixed, ascii}) {
+    for (const string& source : {mixed, ascii, bad, bad2, bad3, wide}) {
       const string_view text = string_view(source).substr(0, len);
       const auto [good, complete] = reference().judge(text);
       for (uint8_t* at : {area.begin(), area.end() - len}) {
         if (len != 0) std::memcpy(at, text.data(), len);
         const string_view there(reinterpret_cast<const char*>(at), len);
         for (const Named& impl : implementations()) expect(impl, there, good, complete);
-        assert_int_equal(libws::utf8_valid(at, len), complete);
+        assert_int_equal(libws::utf8_valid(at, len), good == len && complete);
       }
     }
   }
 }
 
-constexpr uint32_t kKey = 0x3D21FA37;
+// With a key below 0x80, ASCII unmasked by the wrong byte of it is still ASCII.
+constexpr uint32_t kKey = 0x3D21FA37, kAsciiKey = 0x13254719;
 
 string masked(string_view text, uint32_t key) {
   string out(text);
@@ -573,16 +589,17 @@ string masked(string_view text, uint32_t key) {
 }
 
 // In place and copied, by one implementation or (null) by the public function.
-void expect_unmasked(const Named* impl, const string& text, size_t good, bool complete) {
-  const string wire = masked(text, kKey);
+void expect_unmasked(const Named* impl, const string& text, uint32_t key, size_t good,
+                     bool complete) {
+  const string wire = masked(text, key);
   string data = wire, copy(text.size(), '\0');
   for (string* out : {&data, &copy}) {
     auto* const dst = reinterpret_cast<uint8_t*>(out->data());
     const uint8_t* const src = out == &data ? dst : data_of(wire);
     Utf8Validator v;
-    const size_t got = impl == nullptr ? libws::unmask_copy_validate(dst, src, text.size(), kKey, v)
+    const size_t got = impl == nullptr ? libws::unmask_copy_validate(dst, src, text.size(), key, v)
                                        : libws::detail::unmask_copy_validate_with(
-                                             impl->ops, dst, src, text.size(), kKey, v);
+                                             impl->ops, dst, src, text.size(), key, v);
     if (got != good || v.complete() != complete) {
       report("unmasked", impl == nullptr ? implementations()[0] : *impl, text, got, good);
       fail();
@@ -594,8 +611,10 @@ void expect_unmasked(const Named* impl, const string& text, size_t good, bool co
 }
 
 void expect_unmasked_by_all(const string& text, size_t good, bool complete) {
-  expect_unmasked(nullptr, text, good, complete);
-  for (const Named& impl : implementations()) expect_unmasked(&impl, text, good, complete);
+  for (uint32_t key : {kKey, kAsciiKey}) {
+    expect_unmasked(nullptr, text, key, good, complete);
+    for (const Named& impl : implementations()) expect_unmasked(&impl, text, key, good, complete);
+  }
 }
 
 void test_utf8_unmask_validate_equals_unmask_then_validate(void**) {
@@ -621,6 +640,25 @@ void test_utf8_unmask_validate_of_ascii_with_one_other_byte_is_exact(void**) {
     }
     text += "\xC3\xA9";
     expect_unmasked_by_all(text, len + 2, true);
+  }
+}
+
+void test_utf8_unmask_validate_of_ascii_inside_a_code_point_is_refused(void**) {
+  for (size_t len = 1; len <= 300; ++len) {
+    const string wire = masked(string(len, 'a'), kAsciiKey);
+    for (const Named& impl : implementations()) {
+      string data = wire;
+      Utf8Validator v;
+      assert_int_equal(v.validate(data_of("\xE2\x82"), 2), 2);
+      Utf8Validator w = v;
+      auto* const p = reinterpret_cast<uint8_t*>(data.data());
+      assert_int_equal(
+          libws::detail::unmask_copy_validate_with(impl.ops, p, data_of(wire), len, kAsciiKey, v),
+          0);
+      assert_int_equal(libws::unmask_copy_validate(p, data_of(wire), len, kAsciiKey, w), 0);
+      assert_true(v.failed() && w.failed());
+      assert_int_equal(libws::unmask_copy_validate(p, data_of(wire), len, kAsciiKey, w), 0);
+    }
   }
 }
 
@@ -691,6 +729,7 @@ int main() {
       cmocka_unit_test(test_utf8_corner_sequences_in_ascii_match_reference_at_any_position),
       cmocka_unit_test(test_utf8_corner_sequences_of_4_bytes_in_ascii_match_reference),
       cmocka_unit_test(test_utf8_bad_byte_in_long_ascii_is_found_at_its_offset),
+      cmocka_unit_test(test_utf8_short_texts_with_one_other_byte_are_exact),
       cmocka_unit_test(test_utf8_code_points_cut_at_every_position_are_accepted),
       cmocka_unit_test(test_utf8_bad_byte_is_refused_before_the_sequence_is_over),
       cmocka_unit_test(test_utf8_failed_validator_refuses_everything_until_reset),
@@ -703,6 +742,7 @@ int main() {
       cmocka_unit_test(test_utf8_lengths_0_to_300_beside_guard_pages_stay_inside),
       cmocka_unit_test(test_utf8_unmask_validate_equals_unmask_then_validate),
       cmocka_unit_test(test_utf8_unmask_validate_of_ascii_with_one_other_byte_is_exact),
+      cmocka_unit_test(test_utf8_unmask_validate_of_ascii_inside_a_code_point_is_refused),
       cmocka_unit_test(test_utf8_unmask_validate_in_pieces_equals_whole),
       cmocka_unit_test(test_utf8_unmask_validate_beside_guard_pages_stays_inside),
   };
