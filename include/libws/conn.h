@@ -99,8 +99,8 @@ WS_API int ws_conn_resume(ws_conn *c);
 
 /* Closing handshake (RFC 6455 7.1.2): what is queued is sent, then Close(code, reason); later
  * sends fail with CLOSED and later messages are dropped.  on_close follows from the loop within
- * close_timeout_ms.  `code` is 1000 to 1003, 1007 to 1014 or 3000 to 4999 (RFC 6455 7.4), or 0
- * for a Close without a code; `reason` is UTF-8 of at most 123 bytes, or NULL.
+ * close_timeout_ms.  `code` is 1000 to 1003, 1007 to 1014 or 3000 to 4999 (RFC 6455 7.4; 1010
+ * only from a client), or 0 for a Close without a code; `reason` is UTF-8 of at most 123 bytes, or NULL.
  * Calling it again is harmless: CLOSED.  Errors: INVALID (code or reason), CLOSED. */
 WS_API int ws_conn_close(ws_conn *c, uint16_t code, const char *reason);
 

@@ -126,6 +126,7 @@ class Conn final : public Watcher,
   void write_out();
   Error finish(bool pressed_before, Error result, uint32_t flags);
   void output_queued(uint32_t flags);
+  void wait_for_room();
 
   // conn.cpp
   void use_clock();

@@ -45,10 +45,15 @@ void Conn::write_out() {
 // A call of the application has queued something.
 void Conn::output_queued(uint32_t flags) {
   if (pumping_) return;  // settle() will write it
-  // kWritable will; a large send may just have found the kernel full, so it may not be asked for.
-  if (blocked_) return watch_what_is_wanted();
+  // kWritable will, or the send timeout ends it.  A large send may just have found the kernel full,
+  // so neither may be asked for yet.
+  if (blocked_) return wait_for_room();
   if (loop().in_turn() || (flags & WS_SEND_LATER) != 0) return loop().flush_later(this);
   write_out();
+  wait_for_room();
+}
+
+void Conn::wait_for_room() {
   watch_what_is_wanted();
   arm_timer();
 }
@@ -61,7 +66,7 @@ Error Conn::finish(bool pressed_before, Error result, uint32_t flags) {
   if (result.code() != WS_BACKPRESSURE) return result;
   if (!blocked_) write_out();
   if (engine_.above_high()) {
-    if (blocked_ && !pumping_) watch_what_is_wanted();
+    if (blocked_ && !pumping_) wait_for_room();
     return result;
   }
   if (!pressed_before) engine_.forget_pressure();
@@ -122,10 +127,7 @@ Error Conn::pong(Bytes data) {
 Error Conn::flush() {
   if (Error e = enter("flush")) return e;
   write_out();
-  if (!pumping_) {
-    watch_what_is_wanted();
-    arm_timer();
-  }
+  if (!pumping_) wait_for_room();
   return Error();
 }
 

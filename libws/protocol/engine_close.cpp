@@ -96,6 +96,10 @@ Error Engine::close(uint16_t code, std::string_view reason) {
   if (code != 0 && !may_send_code(code)) {
     return fail(WS_ERR_INVALID, "close: code %u must not be sent", code);
   }
+  if (code == 1010 && role_ == Role::kServer) {
+    // RFC 6455 7.4.1: a server says no in the handshake instead.
+    return fail(WS_ERR_INVALID, "close: code 1010 is for clients");
+  }
   if (code == 0 && !reason.empty()) {
     return fail(WS_ERR_INVALID, "close: a reason needs a code");
   }

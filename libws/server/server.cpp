@@ -121,7 +121,7 @@ int Server::each(int (*fn)(ws_conn* c, void* arg), void* arg) {
 Error Server::shut_down(uint16_t code, uint32_t timeout_ms, void (*done)(ws_server*, void*),
                         void* arg) {
   if (shutdown_ != nullptr) return fail(WS_ERR_STATE, "shutdown: already under way");
-  if (!Engine::may_send_code(code)) {
+  if (!Engine::may_send_code(code) || code == 1010) {
     return fail(WS_ERR_INVALID, "shutdown: close code %u must not be sent", code);
   }
   if (timeout_ms != WS_NEVER && timeout_ms > INT32_MAX) {

@@ -176,6 +176,16 @@ void test_engine_close_arguments_are_checked(void**) {
   }
 }
 
+// req: 98
+void test_engine_close_1010_is_sent_by_clients_only(void**) {
+  auto p = Peer::opened(server());
+  assert_int_equal(p->engine->close(1010, "").code(), WS_ERR_INVALID);
+  assert_true(p->engine->is_open());
+  p = Peer::opened(client());
+  assert_false(p->engine->close(1010, "no deflate").failed());
+  expect_sent_close(*p, close_body(1010, "no deflate"));
+}
+
 // bad: 125, 127, 131
 void test_engine_close_timeout_is_absolute(void**) {
   for (Role role : kBothRoles) {
@@ -339,6 +349,7 @@ int main() {
       cmocka_unit_test(test_engine_close_by_us_waits_for_the_answer),
       cmocka_unit_test(test_engine_both_close_at_once_and_both_are_clean),
       cmocka_unit_test(test_engine_close_arguments_are_checked),
+      cmocka_unit_test(test_engine_close_1010_is_sent_by_clients_only),
       cmocka_unit_test(test_engine_close_timeout_is_absolute),
       cmocka_unit_test(test_engine_failure_sends_one_close_and_reads_no_more),
       cmocka_unit_test(test_engine_failure_inside_a_message_sent_in_parts),

@@ -50,6 +50,18 @@ void test_engine_server_answers_101_and_frames_may_follow_in_one_read(void**) {
   assert_true(contains(got, "REQUEST OPEN TEXT:68656c6c6f | "));
 }
 
+// req: 106
+// bad: 17
+void test_engine_server_declines_extensions_it_does_not_know(void**) {
+  for (const char* offer : {"constructor", "__proto__; toString=1", "x-webkit-deflate-frame",
+                            "permessage-deflate; client_max_window_bits, foo; bar=\"baz\""}) {
+    std::string field = "Sec-WebSocket-Extensions: " + std::string(offer) + "\r\nHost:";
+    std::string got = open_outcome(Role::kServer, with(kRequest, "Host:", field));
+    assert_true(contains(got, "REQUEST OPEN | HTTP/1.1 101 "));
+    assert_false(contains(got, "Sec-WebSocket-Extensions"));
+  }
+}
+
 // req: 31, 32, 114, 116, 140
 // bad: 1, 5, 6, 7, 10, 37
 void test_engine_server_refusal_is_one_response_and_the_end(void**) {
@@ -317,6 +329,7 @@ void test_engine_client_gives_up_on_a_slow_or_silent_server(void**) {
 int main() {
   const CMUnitTest tests[] = {
       cmocka_unit_test(test_engine_server_answers_101_and_frames_may_follow_in_one_read),
+      cmocka_unit_test(test_engine_server_declines_extensions_it_does_not_know),
       cmocka_unit_test(test_engine_server_refusal_is_one_response_and_the_end),
       cmocka_unit_test(test_engine_server_head_limits),
       cmocka_unit_test(test_engine_server_continues_before_it_switches),

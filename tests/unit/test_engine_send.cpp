@@ -81,6 +81,26 @@ void test_engine_client_masks_every_frame_with_a_fresh_key(void**) {
   assert_int_equal(keys.size(), frames.size());
 }
 
+// req: 108
+// bad: 216, 242
+void test_engine_payload_is_taken_over_before_send_returns(void**) {
+  for (Role role : kBothRoles) {
+    auto p = Peer::opened({role, false, {}});
+    std::string chosen = "GET /script.js HTTP/1.1\r\n" + std::string(100000, 'x');
+    assert_false(p->engine->send(WS_OP_BINARY, bytes(chosen), 0).failed());
+    std::string sent = chosen;
+    chosen.assign(chosen.size(), '!');  // the caller's memory is the caller's again
+    p->flush(5);
+    chosen.assign(chosen.size(), '?');
+    p->flush();
+    auto frames = frames_in(p->output);
+    assert_int_equal(frames.size(), 1);
+    assert_string_equal(frames[0].payload.c_str(), sent.c_str());
+    // RFC 6455 10.3: what the application chose does not stand on a client's wire.
+    if (role == Role::kClient) assert_true(p->output.find("GET /scr") == std::string::npos);
+  }
+}
+
 // req: 56
 // bad: 200, 254
 void test_engine_client_without_random_bytes_sends_nothing(void**) {
@@ -263,6 +283,7 @@ int main() {
   const CMUnitTest tests[] = {
       cmocka_unit_test(test_engine_send_writes_minimal_frames),
       cmocka_unit_test(test_engine_client_masks_every_frame_with_a_fresh_key),
+      cmocka_unit_test(test_engine_payload_is_taken_over_before_send_returns),
       cmocka_unit_test(test_engine_client_without_random_bytes_sends_nothing),
       cmocka_unit_test(test_engine_parts_make_one_message_and_let_control_pass),
       cmocka_unit_test(test_engine_send_before_open_is_refused),
