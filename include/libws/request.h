@@ -2,8 +2,8 @@
  * libws/request.h: one HTTP request that a server received, an upgrade or plain HTTP, and its
  * one answer.
  *
- * The library has already refused what RFC 6455 4.2.1 and RFC 9112 forbid (400, 405, 414, 426,
- * 431, 501, 505): what arrives here is a well-formed GET or HEAD without a body.
+ * The library has already refused what RFC 6455 4.2.1 and RFC 9112 forbid (400, 405, 413, 414,
+ * 417, 426, 431, 501, 505): what arrives here is a well-formed GET or HEAD without a body.
  *
  * Answer it once, with accept or respond.  To answer later (say, after a database look-up) keep
  * a reference; handshake_timeout_ms still runs, and nothing more is read from the peer until
@@ -71,7 +71,7 @@ WS_API int ws_request_accept(ws_request *r, const ws_accept *how);
 
 /* Send a complete HTTP response (health check, small file, 401, redirect) and close.
  * `status` is 200 to 599; Content-Length, Date and Connection are added; `body` may be NULL when
- * `len` is 0, and is not sent in answer to HEAD.  `len` is at most 16 MiB.
+ * `len` is 0, must be so for 204, 205 and 304, and is not sent in answer to HEAD.  `len` is at most 16 MiB.
  * Errors: STATE (answered already), INVALID (status, a bad or reserved header), TOO_BIG,
  * CLOSED, NOMEM. */
 WS_API int ws_request_respond(ws_request *r, int status, const ws_header *headers,

@@ -103,8 +103,8 @@ class Engine {
   // ---- answers to a request; called by its host, arguments checked ----
   Error accept(const AcceptOptions& how);
   Error respond(const Response& response);
-  // The library's own answer: to a head that is not fit for the application, or by default.
-  void refuse(int status, const char* why);
+  // The library's own answer to the pending request.
+  void refuse(int status, const char* why) { refuse(status, why, request_is_head()); }
 
   // ---- output ----
   bool has_output() const { return !outbox_.empty(); }
@@ -189,6 +189,8 @@ class Engine {
   void take_response_head();
   void take_response(Head head, const ResponseVerdict& verdict);
   void take_response_body();
+  void refuse(int status, const char* why, bool head_only);
+  bool request_is_head() const;
   void fail_opening(int error, int status, const char* why);
   bool set_protocol(std::string_view name);
   void leave_opening();

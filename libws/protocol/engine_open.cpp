@@ -88,7 +88,7 @@ bool Engine::take_request_head(Event& ev) {
   Vector<std::string_view> protocols;
   RequestVerdict verdict = check_request(head, &protocols);
   if (verdict.status != 0) {
-    refuse(verdict.status, verdict.why);
+    refuse(verdict.status, verdict.why, verdict.head_only);
     return false;
   }
   if (verdict.expect_continue) {
@@ -144,11 +144,12 @@ Error Engine::respond(const Response& response) {
   return Error();
 }
 
+bool Engine::request_is_head() const { return request() != nullptr && request()->head_only(); }
+
 // Our own answer to a request that is not fit for one of the application's.
-void Engine::refuse(int status, const char* why) {
+void Engine::refuse(int status, const char* why, bool head_only) {
   try {
     String out;
-    bool head_only = request() != nullptr && request()->head_only();
     append_refusal(out, status, why, shared_.wall_clock != nullptr ? shared_.wall_clock() : 0,
                    limits_.server_header, head_only);
     uint8_t* to = outbox_.reserve(shared_.blocks, out.size());

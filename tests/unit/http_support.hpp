@@ -121,7 +121,7 @@ inline Parsed parse_cut(Kind kind, const HeadLimits& limits, string_view input,
 
 inline void expect_same(const Parsed& whole, const Parsed& cut, string_view input,
                         const char* how) {
-  // RFC-independent: however cut, each byte is looked at once.
+  // However it is cut, each byte is looked at once.
   assert_int_equal(cut.scanned, cut.used);
   if (whole.dump() == cut.dump()) return;
   print_error("input: %s\nwhole: %s\n%s: %s\n", shown(input).c_str(), whole.dump().c_str(), how,

@@ -93,6 +93,13 @@ void test_engine_server_refusal_is_one_response_and_the_end(void**) {
   }
 }
 
+void test_engine_server_refusal_of_head_has_no_body(void**) {
+  std::string input = with(with(kRequest, "GET ", "HEAD "), "Host: localhost:9001", "Host: a b");
+  std::string got = open_outcome(Role::kServer, input);
+  assert_true(contains(got, "| HTTP/1.1 400 "));
+  assert_string_equal(got.substr(got.size() - 4).c_str(), "\r\n\r\n");
+}
+
 // req: 31, 129
 // bad: 20, 21, 23
 void test_engine_server_head_limits(void**) {
@@ -331,6 +338,7 @@ int main() {
       cmocka_unit_test(test_engine_server_answers_101_and_frames_may_follow_in_one_read),
       cmocka_unit_test(test_engine_server_declines_extensions_it_does_not_know),
       cmocka_unit_test(test_engine_server_refusal_is_one_response_and_the_end),
+      cmocka_unit_test(test_engine_server_refusal_of_head_has_no_body),
       cmocka_unit_test(test_engine_server_head_limits),
       cmocka_unit_test(test_engine_server_continues_before_it_switches),
       cmocka_unit_test(test_engine_server_holds_frames_until_the_answer),
