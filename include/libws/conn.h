@@ -93,7 +93,7 @@ WS_API uint64_t ws_conn_buffered(const ws_conn *c); /* bytes queued, not yet wri
 
 /* Stop and resume reading.  After pause no on_message or on_chunk runs, TCP pushes back on the
  * peer, and idle_timeout_ms and pings are suspended; resume continues on the next turn.  They do
- * not nest.  Errors: CLOSED. */
+ * not nest, and ws_conn_close ends a pause: the peer's Close must be read.  Errors: CLOSED. */
 WS_API int ws_conn_pause(ws_conn *c);
 WS_API int ws_conn_resume(ws_conn *c);
 

@@ -1,5 +1,6 @@
 #include "libws/base/cpu.hpp"
 
+#include <cstddef>
 #include <cstdlib>
 #include <cstring>
 
@@ -47,21 +48,8 @@ CpuLevel cpu_limited(CpuLevel hardware, const char* limit) {
 }
 
 const char* cpu_level_name(CpuLevel level) {
-  switch (level) {
-    case CpuLevel::kScalar:
-      return "scalar";
-    case CpuLevel::kSse2:
-      return "sse2";
-    case CpuLevel::kSsse3:
-      return "ssse3";
-    case CpuLevel::kAvx2:
-      return "avx2";
-    case CpuLevel::kAvx512:
-      return "avx512";
-    case CpuLevel::kNeon:
-      return "neon";
-  }
-  return "scalar";
+  static constexpr const char* kNames[] = {"scalar", "sse2", "ssse3", "avx2", "avx512", "neon"};
+  return kNames[static_cast<size_t>(level)];
 }
 
 }  // namespace libws

@@ -23,7 +23,7 @@ Escaped::Escaped(std::string_view bytes) {
   size_t n = 0;
   for (char signed_char : bytes) {
     const auto c = static_cast<unsigned char>(signed_char);
-    bool plain = c >= 0x20 && c < 0x7f && c != '\\';
+    bool plain = c >= 0x20 && c < 0x7f && c != '\\' && c != '"';
     if (n + (plain ? 1 : 4) > kMaxText) {
       text_[n++] = '.';
       text_[n++] = '.';

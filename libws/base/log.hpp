@@ -22,8 +22,8 @@ class Log {
   void* user_ = nullptr;
 };
 
-// A peer's bytes as printable ASCII, at most 100 characters: anything else becomes \xHH, so a log
-// cannot be forged or a terminal driven by it (bad_inputs 181).
+// A peer's bytes as printable ASCII, at most 100 characters: anything else, quotes and backslashes
+// too, becomes \xHH, so a log cannot be forged or a terminal driven by it (bad_inputs 181).
 class Escaped {
  public:
   explicit Escaped(std::string_view bytes);

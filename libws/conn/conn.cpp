@@ -138,6 +138,7 @@ Error Conn::enter(const char* what) {
 
 Error Conn::pause() {
   if (Error e = enter("pause")) return e;
+  if (!engine_.is_open()) return Error();  // closing: the peer's Close must be read
   paused_ = true;
   engine_.set_paused(true);
   if (!pumping_) watch_what_is_wanted();
@@ -156,6 +157,9 @@ Error Conn::resume() {
 Error Conn::close(uint16_t code, std::string_view reason) {
   if (Error e = enter("close")) return e;
   if (Error e = engine_.close(code, reason)) return e;
+  // The answer must be read, and messages are dropped from here on, so a pause has no purpose.
+  paused_ = false;
+  engine_.set_paused(false);
   output_queued(0);
   if (!pumping_) tell_later();  // to arm the timer, and to tell what needs no answer
   return Error();

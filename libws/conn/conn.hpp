@@ -120,6 +120,7 @@ class Conn final : public Watcher,
   void dispatch(const Event& ev);
   void dispatch_request();
   void closed_was_given();
+  void log_refusal() const;
   void dispatch_message(const Event& ev);
 
   // conn_write.cpp

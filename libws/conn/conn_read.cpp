@@ -129,8 +129,23 @@ void Conn::dispatch(const Event& ev) {
   }
 }
 
+// A request that the library refused never reaches the application; the operator hears of it here.
+void Conn::log_refusal() const {
+  const ws_close_info& how = engine_.close_info();
+  if (how.http_status == 0 || how.error == WS_ERR_HTTP_STATUS) return;
+  const Log& log = loop().log();
+  if (!log.enabled(WS_LOG_WARN)) return;
+  char peer[kAddressTextBytes];
+  peer_.print(peer);
+  const Request* request = engine_.request();
+  log.write(WS_LOG_WARN, "refuse peer=%s status=%d path=\"%s\" origin=\"%s\" why=\"%s\"", peer,
+            how.http_status, Escaped(request != nullptr ? request->path() : "").c_str(),
+            Escaped(request != nullptr ? request->origin() : "").c_str(), how.detail);
+}
+
 void Conn::closed_was_given() {
   closed_given_ = true;
+  if (!opened_) log_refusal();
   if (owner_ != nullptr) owner_->on_ended(*this);
 }
 

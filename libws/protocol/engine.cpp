@@ -155,9 +155,10 @@ void Engine::set_phase_deadline(uint64_t after_us) {
 uint64_t Engine::deadline_us() const {
   if (state_ == State::kDone) return kNeverUs;
   if (!started_) return shared_.now_us;
-  if (state_ != State::kOpen) return phase_deadline_us_;
   uint64_t stalled = kNeverUs;
   if (stalled_us_ != 0 && limits_.send_us != kNeverUs) stalled = stalled_us_ + limits_.send_us;
+  if (state_ == State::kDrain && stalled < phase_deadline_us_) return stalled;
+  if (state_ != State::kOpen) return phase_deadline_us_;
   if (paused_) return stalled;
   uint64_t deadline = limits_.idle_us == kNeverUs ? kNeverUs : last_rx_us_ + limits_.idle_us;
   if (limits_.ping_us != kNeverUs) {

@@ -135,6 +135,7 @@ void Engine::abort(int error, int sys_errno, const char* detail) {
     return;
   }
   sys_errno_ = sys_errno;
+  if (error == WS_ERR_EOF) close_flags_ |= WS_CLOSE_BY_PEER;
   end(State::kDone, error, detail);
 }
 

@@ -134,12 +134,15 @@ Error Engine::respond(const Response& response) {
   parts.body = response.body;
   parts.date = shared_.wall_clock != nullptr ? shared_.wall_clock() : 0;
   parts.server = limits_.server_header;
-  parts.head_only = opening_->request->head_only();
+  // The body, which may be large, is copied once: behind the head, not through it.
+  parts.head_only = true;
   append_response(out, parts);
-  uint8_t* to = outbox_.reserve(shared_.blocks, out.size());
+  std::string_view body = request_is_head() ? std::string_view() : response.body;
+  uint8_t* to = outbox_.reserve(shared_.blocks, out.size() + body.size());
   if (to == nullptr) return fail(WS_ERR_NOMEM, "respond");
   std::memcpy(to, out.data(), out.size());
-  outbox_.commit(out.size());
+  copy_bytes(to + out.size(), body.data(), body.size());
+  outbox_.commit(out.size() + body.size());
   fail_opening(WS_ERR_HTTP_STATUS, response.status, "answered with an HTTP response");
   return Error();
 }

@@ -2,6 +2,8 @@
 
 #include "libws/protocol/utf8.hpp"
 
+#include <cassert>
+
 #include "libws/protocol/mask.hpp"
 
 namespace libws {
@@ -11,10 +13,10 @@ bool within(uint8_t byte, uint8_t low, uint8_t high) { return byte >= low && byt
 
 bool is_tail(uint8_t byte) { return (byte & 0xC0) == 0x80; }
 
-// The length of the code point at `p`, or 0 if it is bad or cut off after `len` bytes.
+// The length of the code point at `p`, which is not ASCII; 0 if it is bad or cut off after `len`
+// bytes.
 size_t code_point_length(const uint8_t* p, size_t len) {
   const uint8_t lead = p[0];
-  if (lead < 0x80) return 1;
   if (lead < 0xC2) return 0;  // a continuation byte, or the overlong leads C0 and C1
   if (lead < 0xE0) return len >= 2 && is_tail(p[1]) ? 2 : 0;
   if (lead < 0xF0) {
@@ -111,14 +113,14 @@ size_t Utf8Validator::validate_with(const Utf8Ops& ops, const uint8_t* data, siz
   i += ops.prefix(data + i, len - i);
   if (i == len) return len;
   i += detail::utf8_prefix_scalar(data + i, len - i);
-  for (; i < len; ++i) {  // now before a code point that is bad or cut off: at most four bytes
+  for (; i < len; ++i) {  // a code point that is bad or cut off: not ASCII, at most four bytes
     if (!step(data[i])) return i;
   }
   return len;
 }
 
 Utf8Validator::State Utf8Validator::after_lead(uint8_t byte) {
-  if (byte < 0x80) return State::kBoundary;
+  assert(byte >= 0x80);
   if (byte < 0xC2) return State::kFailed;
   if (byte < 0xE0) return State::kLast;
   if (byte == 0xE0) return State::kAfterE0;

@@ -131,7 +131,7 @@ class Utf8Validator {
     kFailed
   };
 
-  static State after_lead(uint8_t byte);
+  static State after_lead(uint8_t byte);  // of any code point that is not ASCII
   bool step(uint8_t byte);
 
   State state_ = State::kBoundary;

@@ -63,7 +63,6 @@ void Server::on_request(Conn& conn, Request& request) {
   Ref<Server> self = Ref<Server>::share(this);
   if (shutdown_ != nullptr) return conn.refuse(503, "shutting down");
   if (request.is_upgrade() && !origin_allowed(request)) {
-    loop_.log().write(WS_LOG_WARN, "origin %s refused", Escaped(request.origin()).c_str());
     return conn.refuse(403, "origin not allowed");
   }
   if (options_.on_request != nullptr) {

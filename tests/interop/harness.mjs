@@ -30,7 +30,11 @@ export function text(size) {
 // A directory for sockets and pages; short, because a unix socket path has 107 bytes at most.
 export async function withScratch(use) {
   const directory = mkdtempSync(join(tmpdir(), "ws-"));
-  try { return await use(directory); } finally { rmSync(directory, { recursive: true }); }
+  try {
+    return await use(directory);
+  } finally {
+    rmSync(directory, { recursive: true });
+  }
 }
 
 export async function until(condition, what, ms = 5000) {
@@ -43,7 +47,9 @@ export async function until(condition, what, ms = 5000) {
 // Rejects when `promise` takes too long.
 export function soon(promise, what, ms = 5000) {
   let timer;
-  const late = new Promise((_, no) => { timer = setTimeout(() => no(new Error("timeout: " + what)), ms); });
+  const late = new Promise((_, no) => {
+    timer = setTimeout(() => no(new Error("timeout: " + what)), ms);
+  });
   return Promise.race([promise, late]).finally(() => clearTimeout(timer));
 }
 
@@ -51,12 +57,17 @@ const running = new Set();
 
 class Server {
   constructor(options, listen) {
-    this.told = false;                           // to end
+    this.told = false; // to end
     this.log = [];
     this.stdout = [];
-    this.process = spawn(process.env.INTEROP_WS, ["serve", "--verbose", "--listen", listen, ...options],
-                         { stdio: ["ignore", "pipe", "pipe"] });
-    this.exited = new Promise((yes) => this.process.on("close", (status, signal) => yes(signal ?? status)));
+    this.process = spawn(
+      process.env.INTEROP_WS,
+      ["serve", "--verbose", "--listen", listen, ...options],
+      { stdio: ["ignore", "pipe", "pipe"] },
+    );
+    this.exited = new Promise((yes) =>
+      this.process.on("close", (status, signal) => yes(signal ?? status)),
+    );
     this.#collect(this.process.stdout, this.stdout);
     this.#collect(this.process.stderr, this.log);
   }
@@ -87,8 +98,12 @@ class Server {
   async closed(count = 1) {
     const lines = () => this.log.filter((line) => line.startsWith("ws: close "));
     await until(() => lines().length >= count, `${lines().length} of ${count} close lines`);
-    return Object.fromEntries(Array.from(lines()[count - 1].matchAll(/(\w+)=(?:"((?:[^"\\]|\\.)*)"|(\S*))/g),
-                                         (m) => [m[1], m[2] ?? m[3]]));
+    return Object.fromEntries(
+      Array.from(lines()[count - 1].matchAll(/(\w+)=(?:"((?:[^"\\]|\\.)*)"|(\S*))/g), (m) => [
+        m[1],
+        m[2] ?? m[3],
+      ]),
+    );
   }
 }
 
@@ -99,7 +114,7 @@ export async function withServer(options, use, listen = "127.0.0.1:0") {
   try {
     await s.start();
     const result = await use(s);
-    if (!s.told) s.kill("SIGTERM");              // a second one would cut the stop short
+    if (!s.told) s.kill("SIGTERM"); // a second one would cut the stop short
     const status = await soon(s.exited, "the server does not stop", 10000);
     if (status !== 0 && status !== "SIGKILL") {
       throw new Error(["the server's exit status: " + status, ...s.log.slice(-20)].join("\n"));
@@ -121,8 +136,14 @@ export async function main(checks) {
       await soon(check(), "the check itself", CHECK_MS);
       console.log(`pass ${name} (${((Date.now() - start) / 1000).toFixed(1)} s)`);
     } catch (e) {
-      const lines = String(e.stack ?? e).split("\n").filter((line) => line.trim() !== "");
-      console.log(`fail ${name}: ${String(e.message ?? e).split("\n")[0].slice(0, 400)}`);
+      const lines = String(e.stack ?? e)
+        .split("\n")
+        .filter((line) => line.trim() !== "");
+      console.log(
+        `fail ${name}: ${String(e.message ?? e)
+          .split("\n")[0]
+          .slice(0, 400)}`,
+      );
       for (const s of running) lines.push("server:", ...s.log.slice(-6));
       for (const line of lines.slice(0, 30)) console.log(" " + line.slice(0, 400));
     }

@@ -135,7 +135,8 @@ class Server:
         if failed is None:
             Server.running.remove(self)
             if status != 0 and not (status == -signal.SIGKILL):
-                raise AssertionError("\n".join([f"the server's exit status: {status}", *self.log[-20:]]))
+                tail = [f"the server's exit status: {status}", *self.log[-20:]]
+                raise AssertionError("\n".join(tail))
 
     # What the kernel says about it.
 

@@ -13,7 +13,8 @@ from websockets.asyncio.client import connect as ws_connect, unix_connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect as sync_connect
 
-from harness import SIZES, WS, Server, binary, check_idle, main, raw_peer, same, scratch, text, until
+from harness import (SIZES, WS, Server, binary, check_idle, main, raw_peer, same, scratch, text,
+                     until)
 
 # Proxies of the environment are not meant for loopback.  No limit on what comes back.
 PLAIN = {"proxy": None, "max_size": None, "ping_interval": None}
@@ -83,7 +84,8 @@ async def test_ping_between_fragments_is_answered_before_the_message_ends():
                     pong = await client.ping(b"\xff\x00" + os.urandom(123))
                     await asyncio.wait_for(pong, 2)
             word = text(1000).encode()
-            await client.send(pieces([word[:1], word[1:2], b"", word[2:501], word[501:]]), text=True)
+            parts = [word[:1], word[1:2], b"", word[2:501], word[501:]]
+            await client.send(pieces(parts), text=True)
             same(await client.recv(), word.decode())
             await client.send(pieces([binary(65536), b"", binary(1)]))
             same(await client.recv(), binary(65536) + binary(1))
@@ -240,8 +242,10 @@ async def test_what_is_queued_arrives_before_the_close_of_a_stopping_server():
         client.transport.pause_reading()
 
         async def feed():
+            payload = binary(65536)
             while True:
-                await client.send(binary(65536))
+                await client.send(payload)
+                await asyncio.sleep(0)               # a stopping server takes it all at once
         feeding = asyncio.create_task(feed())
         await asyncio.sleep(0.3)                     # until all queues on the way are full
         s.signal(signal.SIGTERM)
@@ -331,7 +335,8 @@ async def test_foreign_origin_is_refused_403():
 # req: 44, 107
 # bad: 277, 279
 async def test_origin_option_replaces_the_same_host_rule():
-    with Server("--echo", "--origin", "https://good.example", "--origin", "http://b.example:81") as s:
+    allowed = ("--origin", "https://good.example", "--origin", "http://b.example:81")
+    with Server("--echo", *allowed) as s:
         for origin in ("https://good.example", "http://b.example:81", None):
             same(await refused(s.url, origin=origin), None, origin)
         for origin in ("http://good.example", "https://good.example:444", "http://b.example",
@@ -549,8 +554,8 @@ async def test_chat_protocol_as_the_manual_says():
                 same(await b.recv(), "pong 12.5")
                 await b.send("name Bob")
                 same((await a.recv(), await b.recv()), ("name 2 Bob",) * 2)
-                for wrong in ("", "say", "say ", "shout hi", "name " + "x" * 41, "say " + "x" * 2001,
-                              "name \u0007", "ping " + "1" * 65):
+                for wrong in ("", "say", "say ", "shout hi", "name " + "x" * 41,
+                              "say " + "x" * 2001, "name \u0007", "ping " + "1" * 65):
                     await b.send(wrong)
                     answer = await b.recv()
                     assert answer.startswith("error ") and len(answer) > 10, (wrong, answer)

@@ -102,7 +102,7 @@ struct Named {
 
 const std::vector<Named>& implementations() {
   static const std::vector<Named> list = [] {
-    // This one chooses itself; what it chose is then used by the functions without a choice.
+    // At first this is the one that chooses; main() sees to it that nothing has chosen before.
     std::vector<Named> all{{"active", *libws::detail::utf8_active.load()}};
     for (CpuLevel level : libws::kCpuLevels) {
       if (const libws::Utf8Ops* ops = libws::utf8_ops(level)) {
@@ -716,6 +716,7 @@ void test_utf8_unmask_validate_beside_guard_pages_stays_inside(void**) {
 }  // namespace
 
 int main() {
+  implementations();
   const CMUnitTest tests[] = {
       cmocka_unit_test(test_utf8_all_sequences_of_1_and_2_bytes_match_reference),
       cmocka_unit_test(test_utf8_all_sequences_of_3_bytes_match_reference),
