@@ -11,7 +11,8 @@
 extern "C" {
 #endif
 
-enum { /* ws_conn_config.flags */
+/* ws_conn_config.flags */
+enum {
   WS_CONN_NO_AUTO_PONG = 1u << 0,  /* pings are reported and you answer them */
   WS_CONN_NO_UTF8_CHECK = 1u << 1, /* incoming text is not validated */
   WS_CONN_NAGLE = 1u << 2          /* leave TCP_NODELAY off */
@@ -38,7 +39,8 @@ typedef struct ws_conn_config {
   uint64_t send_limit_bytes;     /* sends that would pass it fail with WS_ERR_FULL [16 MiB] */
 } ws_conn_config;
 
-enum {                       /* ws_close_info.flags */
+/* ws_close_info.flags */
+enum {
   WS_CLOSE_CLEAN = 1u << 0,  /* Close frames went both ways (RFC 6455 7.1.4) */
   WS_CLOSE_BY_PEER = 1u << 1 /* the peer's Close, or the end of its stream, came first */
 };

@@ -2,9 +2,9 @@
  * libws/conn.h: an open WebSocket connection and its callbacks; client and server alike.
  *
  * Lifetime: for each connection on_open comes once, then any of the middle callbacks, then
- * on_close once, always.  A connection whose handshake is not accepted has none of them.  A handle that is still held
- * after on_close (ws_conn_ref) is inert: every call on it returns WS_ERR_CLOSED or an empty
- * value, so "used a connection after it closed" cannot be a crash.
+ * on_close once, always.  A connection whose handshake is not accepted has none of them.  A handle
+ * that is still held after on_close (ws_conn_ref) is inert: every call on it returns WS_ERR_CLOSED
+ * or an empty value, so "used a connection after it closed" cannot be a crash.
  *
  * Sending is all or nothing.  < 0: refused, nothing was queued.  0: accepted.
  * WS_BACKPRESSURE (1): accepted, now slow down until on_drain.  There is no partial write to
@@ -45,17 +45,17 @@ struct ws_handlers {
   void (*on_close)(ws_conn *c, const ws_close_info *how, void *user);
 };
 
-WS_API ws_conn *ws_conn_ref(ws_conn *c);   /* returns c.  Thread: any */
-WS_API void ws_conn_unref(ws_conn *c);     /* Thread: any */
+WS_API ws_conn *ws_conn_ref(ws_conn *c); /* returns c.  Thread: any */
+WS_API void ws_conn_unref(ws_conn *c);   /* Thread: any */
 
-WS_API uint64_t ws_conn_id(const ws_conn *c);     /* unique in the process.  Thread: any */
-WS_API ws_loop *ws_conn_loop(const ws_conn *c);   /* NULL once on_close has returned */
+WS_API uint64_t ws_conn_id(const ws_conn *c);   /* unique in the process.  Thread: any */
+WS_API ws_loop *ws_conn_loop(const ws_conn *c); /* NULL once on_close has returned */
 WS_API void *ws_conn_user(const ws_conn *c);
 WS_API void ws_conn_set_user(ws_conn *c, void *user);
 WS_API const char *ws_conn_peer(const ws_conn *c); /* as ws_request_peer; valid until the next
                                                       call of it on this thread */
 WS_API const char *ws_conn_subprotocol(const ws_conn *c); /* "" if none */
-WS_API int ws_conn_is_open(const ws_conn *c); /* 1 from on_open until a close begins */
+WS_API int ws_conn_is_open(const ws_conn *c);             /* 1 from on_open until a close begins */
 
 /* Queue one message (op TEXT or BINARY).  Sends made inside a callback are written together when
  * the turn ends; outside one, at once, unless WS_SEND_LATER.  Text must be UTF-8 (RFC 6455 5.6)
@@ -64,9 +64,9 @@ WS_API int ws_conn_is_open(const ws_conn *c); /* 1 from on_open until a close be
 WS_API int ws_conn_send(ws_conn *c, ws_opcode op, const void *data, size_t len, uint32_t flags);
 
 /* Queue one piece of a message of unknown length as a frame of its own (RFC 6455 5.4); `last`
- * ends it.  `op` must be the same for all pieces.  Text is checked over all of them: a piece may end
- * inside a code point, the last may not.  Control frames may pass between pieces.
- * Errors: as ws_conn_send. */
+ * ends it.  `op` must be the same for all pieces.  Text is checked over all of them: a piece may
+ * end inside a code point, the last may not.  Control frames may pass between pieces. Errors: as
+ * ws_conn_send. */
 WS_API int ws_conn_send_part(ws_conn *c, ws_opcode op, const void *data, size_t len, int last);
 
 /* Queue a prepared message; takes its own reference and, on servers, copies nothing. */
@@ -100,19 +100,19 @@ WS_API int ws_conn_resume(ws_conn *c);
 /* Closing handshake (RFC 6455 7.1.2): what is queued is sent, then Close(code, reason); later
  * sends fail with CLOSED and later messages are dropped.  on_close follows from the loop within
  * close_timeout_ms.  `code` is 1000 to 1003, 1007 to 1014 or 3000 to 4999 (RFC 6455 7.4; 1010
- * only from a client), or 0 for a Close without a code; `reason` is UTF-8 of at most 123 bytes, or NULL.
- * Calling it again is harmless: CLOSED.  Errors: INVALID (code or reason), CLOSED. */
+ * only from a client), or 0 for a Close without a code; `reason` is UTF-8 of at most 123 bytes, or
+ * NULL. Calling it again is harmless: CLOSED.  Errors: INVALID (code or reason), CLOSED. */
 WS_API int ws_conn_close(ws_conn *c, uint16_t code, const char *reason);
 
 /* Drop it now: nothing more is sent; on_close follows from the loop, with CANCELLED. */
 WS_API void ws_conn_abort(ws_conn *c);
 
 typedef struct ws_conn_stats {
-  size_t size;                         /* WS_INIT */
+  size_t size; /* WS_INIT */
   uint64_t messages_in, messages_out;
-  uint64_t bytes_in, bytes_out;        /* on the transport, handshake included */
-  uint64_t messages_dropped;           /* posted to it, but it was full */
-  uint32_t rtt_us;                     /* last keepalive ping; UINT32_MAX before the first */
+  uint64_t bytes_in, bytes_out; /* on the transport, handshake included */
+  uint64_t messages_dropped;    /* posted to it, but it was full */
+  uint32_t rtt_us;              /* last keepalive ping; UINT32_MAX before the first */
 } ws_conn_stats;
 
 /* Works on closed handles too: the final figures.  Errors: INVALID. */

@@ -24,8 +24,9 @@
 extern "C" {
 #endif
 
-enum {                         /* ws_engine_config.flags */
-  WS_ENGINE_CHUNKS = 1u << 0   /* deliver parts of messages as they arrive, assemble nothing */
+/* ws_engine_config.flags */
+enum {
+  WS_ENGINE_CHUNKS = 1u << 0 /* deliver parts of messages as they arrive, assemble nothing */
 };
 typedef struct ws_engine_config {
   size_t size; /* WS_INIT */
@@ -52,8 +53,7 @@ typedef struct ws_open {
  * that cannot be sent), UNSUPPORTED, NOMEM, IO (no random bytes).  A client's request is ready
  * in ws_engine_output() at once. */
 WS_API int ws_engine_new_server(const ws_engine_config *cfg, ws_engine **out);
-WS_API int ws_engine_new_client(const ws_engine_config *cfg, const ws_open *open,
-                                ws_engine **out);
+WS_API int ws_engine_new_client(const ws_engine_config *cfg, const ws_open *open, ws_engine **out);
 WS_API void ws_engine_free(ws_engine *e);
 
 /* Give the engine bytes from the peer; all of them are taken.  Call ws_engine_next() until it
@@ -133,8 +133,7 @@ WS_API const char *ws_engine_subprotocol(const ws_engine *e); /* "" if none */
 WS_API uint64_t ws_engine_buffered(const ws_engine *e);       /* bytes queued, not yet sent */
 
 /* Queue output.  Same contract as their ws_conn_ twins in conn.h. */
-WS_API int ws_engine_send(ws_engine *e, ws_opcode op, const void *data, size_t len,
-                          uint32_t flags);
+WS_API int ws_engine_send(ws_engine *e, ws_opcode op, const void *data, size_t len, uint32_t flags);
 WS_API int ws_engine_send_part(ws_engine *e, ws_opcode op, const void *data, size_t len, int last);
 WS_API int ws_engine_send_message(ws_engine *e, ws_message *m);
 WS_API int ws_engine_ping(ws_engine *e, const void *data, size_t len);

@@ -22,11 +22,11 @@ extern "C" {
 #endif
 
 typedef struct ws_loop_config {
-  size_t size;              /* WS_INIT */
-  const char *poller;       /* "epoll" or "poll"; NULL = the best one here */
-  uint32_t read_bytes;      /* shared receive buffer, 4 KiB to 16 MiB [128 KiB] */
-  uint32_t max_events;      /* descriptors handled per turn, bounds its length [1024] */
-  ws_log_level log_level;   /* [OFF] */
+  size_t size;            /* WS_INIT */
+  const char *poller;     /* "epoll" or "poll"; NULL = the best one here */
+  uint32_t read_bytes;    /* shared receive buffer, 4 KiB to 16 MiB [128 KiB] */
+  uint32_t max_events;    /* descriptors handled per turn, bounds its length [1024] */
+  ws_log_level log_level; /* [OFF] */
   ws_log_fn log;
   void *log_user;
 } ws_loop_config;

@@ -22,12 +22,11 @@ typedef enum ws_opcode {
   WS_OP_PONG = 10
 } ws_opcode;
 
-enum { /* which part of a message this is */
-  WS_PART_FIRST = 1u << 0,
-  WS_PART_LAST = 1u << 1
-};
+/* which part of a message this is */
+enum { WS_PART_FIRST = 1u << 0, WS_PART_LAST = 1u << 1 };
 
-enum { /* flags of send */
+/* flags of send */
+enum {
   WS_SEND_NO_UTF8_CHECK = 1u << 0, /* the caller knows that text is UTF-8 */
   WS_SEND_LATER = 1u << 1          /* leave the write to the end of the turn, or to flush */
 };

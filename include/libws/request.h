@@ -18,8 +18,8 @@
 extern "C" {
 #endif
 
-WS_API ws_request *ws_request_ref(ws_request *r);   /* returns r.  Thread: any */
-WS_API void ws_request_unref(ws_request *r);        /* Thread: any */
+WS_API ws_request *ws_request_ref(ws_request *r); /* returns r.  Thread: any */
+WS_API void ws_request_unref(ws_request *r);      /* Thread: any */
 
 /* 1 for a WebSocket opening handshake (RFC 6455 4.2.1), 0 for plain HTTP. */
 WS_API int ws_request_is_upgrade(const ws_request *r);
@@ -54,9 +54,9 @@ typedef struct ws_handlers ws_handlers; /* conn.h */
 
 /* How to accept.  `handlers` and `user` are ignored when the request belongs to a bare engine. */
 typedef struct ws_accept {
-  size_t size;               /* WS_INIT */
-  const char *subprotocol;   /* exactly one the client offered, or NULL for none */
-  const ws_header *headers;  /* added to the 101 response */
+  size_t size;              /* WS_INIT */
+  const char *subprotocol;  /* exactly one the client offered, or NULL for none */
+  const ws_header *headers; /* added to the 101 response */
   size_t header_count;
   const ws_handlers *handlers; /* NULL = the server's; lets paths differ */
   void *user;                  /* this connection's user pointer; NULL = the server's */
@@ -71,8 +71,8 @@ WS_API int ws_request_accept(ws_request *r, const ws_accept *how);
 
 /* Send a complete HTTP response (health check, small file, 401, redirect) and close.
  * `status` is 200 to 599; Content-Length, Date and Connection are added; `body` may be NULL when
- * `len` is 0, must be so for 204, 205 and 304, and is not sent in answer to HEAD.  `len` is at most 16 MiB.
- * Errors: STATE (answered already), INVALID (status, a bad or reserved header), TOO_BIG,
+ * `len` is 0, must be so for 204, 205 and 304, and is not sent in answer to HEAD.  `len` is at most
+ * 16 MiB. Errors: STATE (answered already), INVALID (status, a bad or reserved header), TOO_BIG,
  * CLOSED, NOMEM. */
 WS_API int ws_request_respond(ws_request *r, int status, const ws_header *headers,
                               size_t header_count, const void *body, size_t len);

@@ -43,9 +43,10 @@ WS_API int ws_server_new(ws_loop *l, const ws_server_config *cfg, ws_server **ou
  * CANCELLED.  Also from a callback. */
 WS_API void ws_server_free(ws_server *s);
 
-enum {                             /* ws_listen_config.flags */
-  WS_LISTEN_REUSEPORT = 1u << 0,   /* one server per thread on the same port */
-  WS_LISTEN_V6ONLY = 1u << 1       /* do not also take IPv4 on an IPv6 address */
+/* ws_listen_config.flags */
+enum {
+  WS_LISTEN_REUSEPORT = 1u << 0, /* one server per thread on the same port */
+  WS_LISTEN_V6ONLY = 1u << 1     /* do not also take IPv4 on an IPv6 address */
 };
 typedef struct ws_listen_config {
   size_t size;           /* WS_INIT */

@@ -42,7 +42,8 @@ int ws_loop_free(ws_loop* l) {
 }
 
 int ws_loop_run(ws_loop* l) {
-  return guarded([&] { return l != nullptr ? from_handle<Loop>(l)->run() : null_argument("loop"); });
+  return guarded(
+      [&] { return l != nullptr ? from_handle<Loop>(l)->run() : null_argument("loop"); });
 }
 
 int ws_loop_dispatch(ws_loop* l, uint32_t timeout_ms) {

@@ -1,5 +1,5 @@
-#include "libws/api/guard.hpp"
 #include "libws/protocol/message.hpp"
+#include "libws/api/guard.hpp"
 
 #include <libws/message.h>
 

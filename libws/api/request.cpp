@@ -1,6 +1,6 @@
+#include "libws/protocol/request.hpp"
 #include "libws/api/config.hpp"
 #include "libws/api/guard.hpp"
-#include "libws/protocol/request.hpp"
 
 #include <libws/conn.h>
 #include <libws/request.h>

@@ -45,8 +45,8 @@ Error read_options(const ws_server_config& c, ServerOptions* out) {
   if (Error e = read_config(c.handlers, &out->policy->handlers, "ws_handlers")) return e;
   out->user = c.user;
   out->on_request = c.on_request;
-  if (Error e = copy_strings(c.subprotocols, c.subprotocol_count, "subprotocols",
-                             &out->subprotocols)) {
+  if (Error e =
+          copy_strings(c.subprotocols, c.subprotocol_count, "subprotocols", &out->subprotocols)) {
     return e;
   }
   if (Error e = check_subprotocols(out->subprotocols)) return e;

@@ -1,9 +1,9 @@
 #include "libws/base/crypto.hpp"
 
-#include <limits>
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <openssl/rand.h>
+#include <limits>
 
 namespace libws {
 

@@ -31,9 +31,7 @@ bool interrupt(int error, uint32_t percent) {
   return true;
 }
 
-bool stopped() {
-  return interrupt(EINTR, active.eintr) || interrupt(EAGAIN, active.eagain);
-}
+bool stopped() { return interrupt(EINTR, active.eintr) || interrupt(EAGAIN, active.eagain); }
 
 size_t shorten(size_t len) {
   if (len < 2 || !roll(active.short_io)) return len;

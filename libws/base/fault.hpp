@@ -11,10 +11,10 @@
 namespace libws {
 
 struct Faults {
-  uint32_t eagain = 0;      // per cent of reads and writes that say EAGAIN first
-  uint32_t short_io = 0;    // per cent of reads and writes cut to a few bytes
-  uint32_t eintr = 0;       // per cent of reads, writes and accepts interrupted
-  uint64_t fail_alloc = 0;  // the n-th allocation from now fails; 0: none
+  uint32_t eagain = 0;         // per cent of reads and writes that say EAGAIN first
+  uint32_t short_io = 0;       // per cent of reads and writes cut to a few bytes
+  uint32_t eintr = 0;          // per cent of reads, writes and accepts interrupted
+  uint64_t fail_alloc = 0;     // the n-th allocation from now fails; 0: none
   bool fail_alloc_on = false;  // and all after it too
 };
 

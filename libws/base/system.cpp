@@ -3,10 +3,10 @@
 #include "libws/base/alloc.hpp"
 #include "libws/base/crypto.hpp"
 
+#include <unistd.h>
 #include <cerrno>
 #include <cstring>
 #include <ctime>
-#include <unistd.h>
 #ifdef __linux__
 #include <sys/eventfd.h>
 #include <sys/timerfd.h>

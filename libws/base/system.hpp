@@ -5,12 +5,12 @@
 // release build the same names are plain calls with no indirection.
 #pragma once
 
-#include <cstddef>
-#include <cstdint>
 #include <poll.h>
 #include <sys/socket.h>
 #include <sys/types.h>
 #include <sys/uio.h>
+#include <cstddef>
+#include <cstdint>
 #ifdef __linux__
 #include <sys/epoll.h>
 #endif
@@ -19,15 +19,15 @@ namespace libws {
 
 // Each returns what the call of the same name returns, errno included.
 struct System {
-  void* (*resize)(void* ptr, size_t bytes);      // the allocator hook: see alloc.hpp
-  uint64_t (*now_us)();                          // CLOCK_MONOTONIC in microseconds
-  int (*random)(void* out, size_t len);          // 0, or -1
+  void* (*resize)(void* ptr, size_t bytes);  // the allocator hook: see alloc.hpp
+  uint64_t (*now_us)();                      // CLOCK_MONOTONIC in microseconds
+  int (*random)(void* out, size_t len);      // 0, or -1
   ssize_t (*recv)(int fd, void* buf, size_t len);
   ssize_t (*recvv)(int fd, const iovec* iov, size_t count);
-  ssize_t (*send)(int fd, const void* buf, size_t len);       // never raises SIGPIPE
-  ssize_t (*sendv)(int fd, const iovec* iov, size_t count);   // never raises SIGPIPE
-  int (*accept)(int fd, sockaddr* addr, socklen_t* len);      // non-blocking, close-on-exec
-  int (*socket)(int family, int type, int protocol);          // non-blocking, close-on-exec
+  ssize_t (*send)(int fd, const void* buf, size_t len);      // never raises SIGPIPE
+  ssize_t (*sendv)(int fd, const iovec* iov, size_t count);  // never raises SIGPIPE
+  int (*accept)(int fd, sockaddr* addr, socklen_t* len);     // non-blocking, close-on-exec
+  int (*socket)(int family, int type, int protocol);         // non-blocking, close-on-exec
   int (*bind)(int fd, const sockaddr* addr, socklen_t len);
   int (*listen)(int fd, int backlog);
   int (*connect)(int fd, const sockaddr* addr, socklen_t len);
@@ -35,7 +35,7 @@ struct System {
   int (*getsockopt)(int fd, int level, int name, void* value, socklen_t* len);
   int (*shutdown)(int fd, int how);
   int (*close)(int fd);
-  int (*eventfd)();                              // non-blocking, close-on-exec
+  int (*eventfd)();  // non-blocking, close-on-exec
   int (*timerfd)();
 #ifdef __linux__
   int (*epoll_create)();
@@ -74,10 +74,10 @@ int poll(pollfd* fds, nfds_t count, int timeout_ms);
 }  // namespace real
 
 inline constexpr System kRealSystem = {
-    real::resize, real::now_us,  real::random,     real::recv,       real::recvv,
-    real::send,   real::sendv,   real::accept,     real::socket,     real::bind,
-    real::listen, real::connect, real::setsockopt, real::getsockopt, real::shutdown,
-    real::close,  real::eventfd, real::timerfd,
+    real::resize,       real::now_us,    real::random,     real::recv,       real::recvv,
+    real::send,         real::sendv,     real::accept,     real::socket,     real::bind,
+    real::listen,       real::connect,   real::setsockopt, real::getsockopt, real::shutdown,
+    real::close,        real::eventfd,   real::timerfd,
 #ifdef __linux__
     real::epoll_create, real::epoll_ctl, real::epoll_wait,
 #endif

@@ -157,7 +157,7 @@ class Conn final : public Watcher,
   bool opened_ : 1 = false;
   bool closed_given_ : 1 = false;
   bool paused_ : 1 = false;
-  bool blocked_ : 1 = false;     // the kernel takes no more; waiting for kWritable
+  bool blocked_ : 1 = false;  // the kernel takes no more; waiting for kWritable
   bool write_ended_ : 1 = false;
   std::atomic<bool> inert_{false};  // for other threads: posting is pointless
   Transport transport_;

@@ -4,10 +4,10 @@
 #include "libws/base/alloc.hpp"
 #include "libws/base/error.hpp"
 
-#include <cstdint>
-#include <string_view>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <cstdint>
+#include <string_view>
 
 namespace libws {
 

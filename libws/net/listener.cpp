@@ -5,10 +5,10 @@
 
 #include "libws/base/system.hpp"
 
-#include <cerrno>
-#include <cstring>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <cerrno>
+#include <cstring>
 
 namespace libws {
 namespace {

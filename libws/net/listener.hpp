@@ -5,9 +5,9 @@
 #include "libws/net/loop.hpp"
 #include "libws/net/socket.hpp"
 
-#include <string_view>
 #include <sys/types.h>
 #include <sys/un.h>
+#include <string_view>
 
 namespace libws {
 

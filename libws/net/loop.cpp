@@ -2,9 +2,9 @@
 
 #include "libws/base/system.hpp"
 
+#include <unistd.h>
 #include <cerrno>
 #include <climits>
-#include <unistd.h>
 #ifdef __linux__
 #include <sys/timerfd.h>
 #endif

@@ -245,7 +245,7 @@ class Loop : public Allocated {
   uint8_t* read_buffer_ = nullptr;
   size_t read_bytes_;
   int max_events_;
-  int timer_fd_ = -1;  // only once ws_loop_fd() was called
+  int timer_fd_ = -1;                         // only once ws_loop_fd() was called
   uint64_t kernel_deadline_ms_ = UINT64_MAX;  // what timer_fd_ is set to
   std::atomic<bool> stop_{false};
   bool in_turn_ = false;

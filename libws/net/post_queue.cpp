@@ -5,8 +5,8 @@
 
 #include "libws/base/system.hpp"
 
-#include <cerrno>
 #include <unistd.h>
+#include <cerrno>
 
 namespace libws {
 

@@ -3,17 +3,17 @@
 #include "libws/base/log.hpp"
 #include "libws/base/system.hpp"
 
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/stat.h>
+#include <unistd.h>
 #include <cassert>
 #include <cerrno>
 #include <climits>
 #include <cstddef>
 #include <cstdio>
 #include <cstring>
-#include <fcntl.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 namespace libws {
 namespace {
@@ -28,9 +28,7 @@ constexpr size_t kMaxSlices = 1024;
 // every accept (EPERM from a sandbox) must not hold the loop.
 constexpr int kMaxSkippedAccepts = 64;
 
-bool would_block(int e) {
-  return e == EAGAIN || e == EWOULDBLOCK || e == ENOBUFS || e == ENOMEM;
-}
+bool would_block(int e) { return e == EAGAIN || e == EWOULDBLOCK || e == ENOBUFS || e == ENOMEM; }
 
 IoResult failed(int e) {
   if (would_block(e)) return {IoResult::kWouldBlock, 0, 0};
@@ -285,8 +283,7 @@ IoResult socket_accept(int listen_fd, int* out, Address* peer) {
     }
     reason = errno;
     switch (reason) {
-      case EINTR:
-        break;
+      case EINTR: break;
       // accept(2): errors that the connection already has, and a firewall's refusal.
       case ECONNABORTED:
       case ECONNRESET:
@@ -308,8 +305,7 @@ IoResult socket_accept(int listen_fd, int* out, Address* peer) {
       case EWOULDBLOCK:
 #endif
         return {IoResult::kWouldBlock, 0, 0};
-      default:
-        return {IoResult::kFailed, reason, 0};
+      default: return {IoResult::kFailed, reason, 0};
     }
   }
   return {IoResult::kFailed, reason, 0};

@@ -5,9 +5,9 @@
 #include "libws/base/error.hpp"
 #include "libws/net/address.hpp"
 
+#include <sys/uio.h>
 #include <cstddef>
 #include <cstdint>
-#include <sys/uio.h>
 
 namespace libws {
 
@@ -29,9 +29,9 @@ IoResult socket_write(int fd, const void* data, size_t len);
 // turn until the memory is there or its own timeout ends it; other connections are not held up.
 IoResult socket_writev(int fd, const iovec* iov, size_t count);
 
-void socket_close(int fd);            // keeps errno
+void socket_close(int fd);  // keeps errno
 void socket_shutdown_write(int fd);
-void socket_set_nodelay(int fd);      // ignored on sockets that are not TCP
+void socket_set_nodelay(int fd);  // ignored on sockets that are not TCP
 
 struct ListenOptions {
   bool reuse_port = false;

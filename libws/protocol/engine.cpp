@@ -10,9 +10,9 @@ namespace libws {
 Engine::Engine(Role role, const Limits& limits, EngineResources& shared, bool chunks)
     : limits_(limits),
       shared_(shared),
-      opening_(new Opening(role == Role::kServer ? HeadParser::Kind::kRequest
-                                                 : HeadParser::Kind::kResponse,
-                           limits)),
+      opening_(new Opening(
+          role == Role::kServer ? HeadParser::Kind::kRequest : HeadParser::Kind::kResponse,
+          limits)),
       role_(role),
       chunks_(chunks) {}
 
@@ -31,9 +31,7 @@ void Engine::release_buffers() {
   outbox_.clear(shared_.blocks);
 }
 
-Request* Engine::request() const {
-  return opening_ != nullptr ? opening_->request.get() : nullptr;
-}
+Request* Engine::request() const { return opening_ != nullptr ? opening_->request.get() : nullptr; }
 
 void Engine::feed(uint8_t* data, size_t len) {
   last_rx_us_ = shared_.now_us;

@@ -42,9 +42,9 @@ struct EngineResources {
 
   BlockPool blocks;
   RandomPool random;
-  uint64_t now_us = 0;              // set by the owner before it calls an engine
+  uint64_t now_us = 0;                // set by the owner before it calls an engine
   int64_t (*wall_clock)() = nullptr;  // seconds for the Date field; null: no Date is sent
-  ws_close_info close_info = {};    // of the last CLOSED event
+  ws_close_info close_info = {};      // of the last CLOSED event
   char close_reason[kMaxControlPayload + 1] = "";
 };
 
@@ -127,8 +127,7 @@ class Engine {
     bool plain = state_ == State::kOpen && role_ == Role::kServer && sending_op_ == 0 &&
                  (flags & ~uint32_t{WS_SEND_LATER}) == 0 &&
                  (data.data() != nullptr || data.empty()) && fits(data.size()) &&
-                 (op == WS_OP_BINARY ||
-                  (op == WS_OP_TEXT && utf8_valid(data.data(), data.size())));
+                 (op == WS_OP_BINARY || (op == WS_OP_TEXT && utf8_valid(data.data(), data.size())));
     if (!plain) return send_checked(op, data, flags);
     uint8_t* out = outbox_.reserve(shared_.blocks, kMaxFrameHeader + data.size());
     if (out == nullptr) return send_checked(op, data, flags);
@@ -250,9 +249,9 @@ class Engine {
   EngineResources& shared_;
   uint8_t* in_ = nullptr;  // input not yet looked at
   uint8_t* in_end_ = nullptr;
-  Block* held_ = nullptr;      // owns [in_, in_end_) when it is not the caller's
-  Partial* partial_ = nullptr; // while a frame or message is unfinished
-  Opening* opening_ = nullptr; // handshake; a client keeps it for the response's headers
+  Block* held_ = nullptr;       // owns [in_, in_end_) when it is not the caller's
+  Partial* partial_ = nullptr;  // while a frame or message is unfinished
+  Opening* opening_ = nullptr;  // handshake; a client keeps it for the response's headers
   Outbox outbox_;
   char* protocol_ = nullptr;
   const char* detail_ = "";
@@ -262,7 +261,7 @@ class Engine {
   uint64_t ping_at_us_ = 0;  // when the keepalive ping went out that is not answered yet
   uint64_t messages_in_ = 0;
   uint64_t messages_out_ = 0;
-  uint32_t ping_id_ = 0;     // its payload, unpredictable so that the round trip is honest
+  uint32_t ping_id_ = 0;  // its payload, unpredictable so that the round trip is honest
   uint32_t rtt_us_ = UINT32_MAX;
   uint32_t lingered_ = 0;  // bytes thrown away in kDrain
   int16_t error_ = 0;
@@ -273,7 +272,7 @@ class Engine {
   Role role_;
   State state_ = State::kOpening;
   uint8_t close_flags_ = 0;
-  uint8_t sending_op_ = 0;  // a message sent in parts is unfinished
+  uint8_t sending_op_ = 0;      // a message sent in parts is unfinished
   Utf8Validator sending_utf8_;  // of that message
   bool chunks_ : 1;
   bool started_ : 1 = false;

@@ -76,8 +76,7 @@ bool Engine::open_step(Event& ev) {
 bool Engine::take_request_head(Event& ev) {
   Opening& o = *opening_;
   size_t used = 0;
-  HeadParser::Result result =
-      o.parser.feed({in_, static_cast<size_t>(in_end_ - in_)}, &used);
+  HeadParser::Result result = o.parser.feed({in_, static_cast<size_t>(in_end_ - in_)}, &used);
   in_ += used;
   if (result == HeadParser::Result::kNeedMore) return false;
   if (result == HeadParser::Result::kFailed) {
@@ -162,7 +161,7 @@ void Engine::refuse(int status, const char* why, bool head_only) {
   } catch (const std::bad_alloc&) {
     return abort(WS_ERR_NOMEM, 0, "out of memory for a refusal");
   }
-  int error = status == 408 || status == 503              ? WS_ERR_TIMEOUT
+  int error = status == 408 || status == 503                    ? WS_ERR_TIMEOUT
               : status == 413 || status == 414 || status == 431 ? WS_ERR_TOO_BIG
                                                                 : WS_ERR_HTTP;
   fail_opening(error, status, why);
@@ -184,8 +183,7 @@ void Engine::take_response_head() {
   Opening& o = *opening_;
   while (in_ != in_end_) {
     size_t used = 0;
-    HeadParser::Result result =
-        o.parser.feed({in_, static_cast<size_t>(in_end_ - in_)}, &used);
+    HeadParser::Result result = o.parser.feed({in_, static_cast<size_t>(in_end_ - in_)}, &used);
     in_ += used;
     if (result == HeadParser::Result::kNeedMore) return;
     if (result == HeadParser::Result::kFailed) {

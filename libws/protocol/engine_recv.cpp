@@ -25,8 +25,7 @@ inline Engine::Step Engine::deliver_whole(uint8_t opcode, uint8_t* data, size_t 
                                           Event& ev) {
   if (opcode == kText && (limits_.flags & WS_CONN_NO_UTF8_CHECK) == 0) {
     Utf8Validator utf8;
-    size_t good = expects_mask() ? unmask_validate(data, len, key, utf8)
-                                 : utf8.validate(data, len);
+    size_t good = expects_mask() ? unmask_validate(data, len, key, utf8) : utf8.validate(data, len);
     if (good != len) return fail_connection(1007, WS_ERR_UTF8, kNotUtf8);
     if (!utf8.complete()) return fail_connection(1007, WS_ERR_UTF8, kTextCutShort);
   } else if (expects_mask()) {
@@ -89,8 +88,7 @@ Engine::Step Engine::receive_step(Event& ev) {
     case FrameStatus::kOk: break;
     case FrameStatus::kNeedMore: return stash_input(n);
     case FrameStatus::kBad: return fail_connection(1002, WS_ERR_PROTOCOL, why);
-    case FrameStatus::kTooBig:
-      return fail_connection(1009, WS_ERR_TOO_BIG, kTooLong);
+    case FrameStatus::kTooBig: return fail_connection(1009, WS_ERR_TOO_BIG, kTooLong);
   }
   if (is_control(h.opcode)) {
     if (n < h.size + h.length) return stash_input(n);
@@ -121,8 +119,7 @@ Engine::Step Engine::receive_stash(Event& ev) {
     if (status == FrameStatus::kTooBig) {
       return fail_connection(1009, WS_ERR_TOO_BIG, kTooLong);
     }
-    if (status == FrameStatus::kOk &&
-        (!is_control(h.opcode) || p.stash_len == h.size + h.length)) {
+    if (status == FrameStatus::kOk && (!is_control(h.opcode) || p.stash_len == h.size + h.length)) {
       break;
     }
     if (in_ == in_end_) return Step::kMore;

@@ -83,9 +83,9 @@ void append_open_request(String& out, const OpenRequest& open, std::string_view 
 
 // The verdict on a response head (RFC 6455 4.1, "Once the client's opening handshake...").
 struct ResponseVerdict {
-  int error = 0;         // 0: fine; WS_ERR_HTTP_STATUS, WS_ERR_HANDSHAKE
-  const char* why = "";  // static
-  bool interim = false;  // 1xx other than 101: skip it (RFC 9110 15.2)
+  int error = 0;              // 0: fine; WS_ERR_HTTP_STATUS, WS_ERR_HANDSHAKE
+  const char* why = "";       // static
+  bool interim = false;       // 1xx other than 101: skip it (RFC 9110 15.2)
   std::string_view protocol;  // agreed subprotocol, "" = none; a view into the head
 };
 ResponseVerdict check_response(const Head& head, std::string_view key,

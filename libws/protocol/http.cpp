@@ -109,8 +109,7 @@ HeadParser::Result HeadParser::start_line(char c) {
       put('\0');
       head_.target_ = text_size();
       return go(State::kTarget);
-    case State::kEmptyLineLf:
-      return c == '\n' ? go(State::kMethod) : refuse(c, "bare CR");
+    case State::kEmptyLineLf: return c == '\n' ? go(State::kMethod) : refuse(c, "bare CR");
     case State::kTarget:
       if (char_is(c, kTargetChar)) {
         put(c);
@@ -120,8 +119,7 @@ HeadParser::Result HeadParser::start_line(char c) {
       head_.target_len_ = text_size() - head_.target_;
       put('\0');
       return go(State::kProtocol);
-    case State::kStartLf:
-      return c == '\n' ? start_line_done() : refuse(c, "bare CR");
+    case State::kStartLf: return c == '\n' ? start_line_done() : refuse(c, "bare CR");
     case State::kStatus:
     case State::kStatusEnd:
     case State::kReason: return status_line(c);

@@ -18,7 +18,7 @@ bool equals_ignore_case(std::string_view a, std::string_view b);  // ASCII
 // Each limit is the largest that passes.  Lines are counted without their CRLF; the head with
 // everything, a leading empty line included.
 struct HeadLimits {
-  uint64_t max_bytes = 16 * 1024;    // the whole head; above 1 GiB it is taken as 1 GiB
+  uint64_t max_bytes = 16 * 1024;  // the whole head; above 1 GiB it is taken as 1 GiB
   uint32_t max_fields = 100;
   size_t max_start_line = 8 * 1024;  // RFC 9112 3 recommends at least 8000
   size_t max_field_line = 8 * 1024;
@@ -171,7 +171,7 @@ class HeadParser {
   Head head_;
   Kind kind_;
   State state_ = State::kStart;
-  uint8_t matched_ = 0;     // bytes of "HTTP/", or digits of the status
+  uint8_t matched_ = 0;  // bytes of "HTTP/", or digits of the status
   uint8_t major_ = 0;
   uint64_t total_ = 0;      // bytes of the head so far
   size_t line_ = 0;         // bytes of this line so far

@@ -9,8 +9,8 @@
 namespace libws {
 namespace {
 
-constexpr std::string_view kReserved[] = {"Connection", "Content-Length", "Host", "Keep-Alive",
-                                          "Transfer-Encoding", "Upgrade"};
+constexpr std::string_view kReserved[] = {"Connection", "Content-Length",    "Host",
+                                          "Keep-Alive", "Transfer-Encoding", "Upgrade"};
 constexpr std::string_view kReservedPrefix = "Sec-WebSocket-";
 
 void append_number(String& out, uint64_t n) {
@@ -230,8 +230,8 @@ void append_response(String& out, const ResponseParts& parts) {
   if (has_body && !parts.head_only) out.append(parts.body);
 }
 
-void append_refusal(String& out, int status, std::string_view why, int64_t date,
-                    const char* server, bool head_only) {
+void append_refusal(String& out, int status, std::string_view why, int64_t date, const char* server,
+                    bool head_only) {
   String body(why);
   body.push_back('\n');
   ws_header extra[2];

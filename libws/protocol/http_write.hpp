@@ -57,7 +57,7 @@ void append_response(String& out, const ResponseParts& parts);
 // The library's own refusal: status, a short text/plain body that says why, and the fields the
 // status demands: 405 Allow (RFC 9110 15.5.6), 426 Upgrade and `Connection: close, Upgrade`
 // (7.8), and `Sec-WebSocket-Version: 13` (RFC 6455 4.4).
-void append_refusal(String& out, int status, std::string_view why, int64_t date,
-                    const char* server, bool head_only);
+void append_refusal(String& out, int status, std::string_view why, int64_t date, const char* server,
+                    bool head_only);
 
 }  // namespace libws

@@ -46,15 +46,14 @@ Error Limits::from(const ws_conn_config& c, Limits* out) {
   l.max_fragments = c.max_fragments != 0 ? c.max_fragments : default_fragments(l.max_message);
   set_bytes(c.send_limit_bytes, &l.send_limit);
   // A limit below a default mark moves the mark; marks given must be in order.
-  l.send_high = c.send_high_bytes != 0 ? c.send_high_bytes
+  l.send_high = c.send_high_bytes != 0       ? c.send_high_bytes
                 : l.send_limit < l.send_high ? l.send_limit
                                              : l.send_high;
-  l.send_low = c.send_low_bytes != 0        ? c.send_low_bytes
+  l.send_low = c.send_low_bytes != 0          ? c.send_low_bytes
                : l.send_high / 4 < l.send_low ? l.send_high / 4
                                               : l.send_low;
   if (l.send_low > l.send_high || l.send_high > l.send_limit) {
-    return fail(WS_ERR_INVALID,
-                "send marks out of order: low %llu, high %llu, limit %llu",
+    return fail(WS_ERR_INVALID, "send marks out of order: low %llu, high %llu, limit %llu",
                 static_cast<unsigned long long>(l.send_low),
                 static_cast<unsigned long long>(l.send_high),
                 static_cast<unsigned long long>(l.send_limit));

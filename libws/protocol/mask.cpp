@@ -44,21 +44,15 @@ constinit std::atomic<MaskFn> detail::mask_active{mask_choose};
 MaskFn mask_function(CpuLevel level) {
   if (!cpu_includes(cpu_hardware_level(), level)) return nullptr;
   switch (level) {
-    case CpuLevel::kScalar:
-      return mask_scalar;
+    case CpuLevel::kScalar: return mask_scalar;
 #if defined(LIBWS_CPU_X86)
-    case CpuLevel::kSse2:
-      return detail::mask_sse2;
-    case CpuLevel::kAvx2:
-      return detail::mask_avx2;
-    case CpuLevel::kAvx512:
-      return detail::mask_avx512;
+    case CpuLevel::kSse2: return detail::mask_sse2;
+    case CpuLevel::kAvx2: return detail::mask_avx2;
+    case CpuLevel::kAvx512: return detail::mask_avx512;
 #elif defined(LIBWS_CPU_ARM64)
-    case CpuLevel::kNeon:
-      return detail::mask_neon;
+    case CpuLevel::kNeon: return detail::mask_neon;
 #endif
-    default:
-      return nullptr;
+    default: return nullptr;
   }
 }
 

@@ -4,8 +4,8 @@
 #include "libws/protocol/http.hpp"
 
 #include <arpa/inet.h>
-#include <cstring>
 #include <netinet/in.h>
+#include <cstring>
 
 namespace libws {
 namespace {

@@ -17,7 +17,9 @@ constexpr size_t kLargestShared = 65536 - sizeof(Block);
 }  // namespace
 
 uint8_t* Outbox::reserve_slow(BlockPool& pool, size_t n) {
-  size_t want = bytes_ < kFirstBlock ? kFirstBlock : bytes_ < kLargestShared ? bytes_ : kLargestShared;
+  size_t want = bytes_ < kFirstBlock      ? kFirstBlock
+                : bytes_ < kLargestShared ? bytes_
+                                          : kLargestShared;
   Block* b = pool.take(n > want ? n : want);
   if (b == nullptr) return nullptr;
   append(b);

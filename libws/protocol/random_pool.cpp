@@ -2,8 +2,8 @@
 
 #include "libws/base/system.hpp"
 
-#include <atomic>
 #include <pthread.h>
+#include <atomic>
 
 namespace libws {
 namespace {

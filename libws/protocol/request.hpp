@@ -87,9 +87,9 @@ class Request : public RefCounted<Request>, public Allocated {
   Head head_;
   RequestVerdict verdict_;
   String path_;
-  const char* query_;           // into head_
-  std::string_view authority_;  // of an absolute-form target, into head_
-  Vector<char> protocol_text_;  // each with a NUL
+  const char* query_;                   // into head_
+  std::string_view authority_;          // of an absolute-form target, into head_
+  Vector<char> protocol_text_;          // each with a NUL
   Vector<std::string_view> protocols_;  // into protocol_text_
   JoinedFields joined_;
   String cookie_;

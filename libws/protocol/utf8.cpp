@@ -71,21 +71,15 @@ constinit std::atomic<const Utf8Ops*> detail::utf8_active{&kChoosingOps};
 const Utf8Ops* utf8_ops(CpuLevel level) {
   if (!cpu_includes(cpu_hardware_level(), level)) return nullptr;
   switch (level) {
-    case CpuLevel::kScalar:
-      return &kScalarOps;
+    case CpuLevel::kScalar: return &kScalarOps;
 #if defined(LIBWS_CPU_X86)
-    case CpuLevel::kSsse3:
-      return &detail::utf8_ssse3;
-    case CpuLevel::kAvx2:
-      return &detail::utf8_avx2;
-    case CpuLevel::kAvx512:
-      return &detail::utf8_avx512;
+    case CpuLevel::kSsse3: return &detail::utf8_ssse3;
+    case CpuLevel::kAvx2: return &detail::utf8_avx2;
+    case CpuLevel::kAvx512: return &detail::utf8_avx512;
 #elif defined(LIBWS_CPU_ARM64)
-    case CpuLevel::kNeon:
-      return &detail::utf8_neon;
+    case CpuLevel::kNeon: return &detail::utf8_neon;
 #endif
-    default:
-      return nullptr;
+    default: return nullptr;
   }
 }
 

@@ -1,8 +1,8 @@
 // Listening: the descriptors a server accepts from.
 #include "libws/server/server.hpp"
 
-#include <cerrno>
 #include <fcntl.h>
+#include <cerrno>
 #include <new>
 
 namespace libws {

@@ -74,7 +74,8 @@ inline std::string frame(Role role, uint8_t opcode, std::string_view payload, bo
 }
 
 // A header with any length in any form, for what encode_frame refuses to write.
-inline std::string raw_header(Role role, uint8_t first, uint8_t length7, std::string_view extended) {
+inline std::string raw_header(Role role, uint8_t first, uint8_t length7,
+                              std::string_view extended) {
   std::string out;
   out += static_cast<char>(first);
   out += static_cast<char>(role == Role::kServer ? length7 | 0x80 : length7);
@@ -151,7 +152,8 @@ class Peer : private RequestHost {
     char accept[kAcceptChars];
     assert_true(handshake_accept(key, accept));
     return "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-           "Sec-WebSocket-Accept: " + std::string(accept, kAcceptChars) + "\r\n" + extra + "\r\n";
+           "Sec-WebSocket-Accept: " +
+           std::string(accept, kAcceptChars) + "\r\n" + extra + "\r\n";
   }
 
   void feed(std::string_view bytes) {
@@ -242,8 +244,9 @@ class Peer : private RequestHost {
       case WS_EV_CLOSED: {
         const ws_close_info& i = engine->close_info();
         char text[160];
-        std::snprintf(text, sizeof text, "CLOSED:error=%d,code=%u,sent=%u,flags=%u,http=%d,reason=",
-                      i.error, i.code, i.sent_code, i.flags, i.http_status);
+        std::snprintf(text, sizeof text,
+                      "CLOSED:error=%d,code=%u,sent=%u,flags=%u,http=%d,reason=", i.error, i.code,
+                      i.sent_code, i.flags, i.http_status);
         events += text + std::string(i.reason, i.reason_len) + " ";
         return;
       }
@@ -259,7 +262,8 @@ class Peer : private RequestHost {
     if (part_.size() <= 64) {
       events += hex(part_);
     } else {
-      events += std::to_string(part_.size()) + "#" + std::to_string(std::hash<std::string>{}(part_));
+      events +=
+          std::to_string(part_.size()) + "#" + std::to_string(std::hash<std::string>{}(part_));
     }
     events += " ";
   }

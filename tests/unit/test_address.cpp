@@ -4,11 +4,11 @@
 #include "libws/base/system.hpp"
 
 #include <arpa/inet.h>
+#include <netinet/in.h>
+#include <sys/un.h>
 #include <cerrno>
 #include <cstring>
-#include <netinet/in.h>
 #include <string>
-#include <sys/un.h>
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -25,10 +25,9 @@ std::string only_frame(const std::string& output, uint8_t* opcode) {
   bool masked = (output[1] & 0x80) != 0;
   FrameHeader h;
   const char* why = nullptr;
-  assert_int_equal(
-      static_cast<int>(decode_frame(reinterpret_cast<const uint8_t*>(output.data()), output.size(),
-                                    masked, UINT64_MAX, &h, &why)),
-      static_cast<int>(FrameStatus::kOk));
+  assert_int_equal(static_cast<int>(decode_frame(reinterpret_cast<const uint8_t*>(output.data()),
+                                                 output.size(), masked, UINT64_MAX, &h, &why)),
+                   static_cast<int>(FrameStatus::kOk));
   assert_int_equal(output.size(), h.size + h.length);
   std::string payload = output.substr(h.size);
   if (masked && !payload.empty()) {
@@ -77,15 +76,16 @@ void test_engine_bad_close_frames_are_refused(void**) {
     Setup s{role, false, {}};
     assert_string_equal(events_of(s, frame(role, kClose, "\x03")).c_str(),
                         closed(WS_ERR_PROTOCOL, 1006, 1002, 0).c_str());
-    for (unsigned code : {0u, 1u, 999u, 1004u, 1005u, 1006u, 1015u, 1016u, 1100u, 2000u, 2999u,
-                          5000u, 65535u}) {
+    for (unsigned code :
+         {0u, 1u, 999u, 1004u, 1005u, 1006u, 1015u, 1016u, 1100u, 2000u, 2999u, 5000u, 65535u}) {
       assert_string_equal(
           events_of(s, frame(role, kClose, close_body(static_cast<uint16_t>(code)))).c_str(),
           closed(WS_ERR_PROTOCOL, 1006, 1002, 0).c_str());
     }
     for (const char* reason : {"c328", "e282", "eda080", "ff"}) {
-      assert_string_equal(events_of(s, frame(role, kClose, close_body(1000, unhex(reason)))).c_str(),
-                          closed(WS_ERR_UTF8, 1006, 1007, 0).c_str());
+      assert_string_equal(
+          events_of(s, frame(role, kClose, close_body(1000, unhex(reason)))).c_str(),
+          closed(WS_ERR_UTF8, 1006, 1007, 0).c_str());
     }
     std::string longest(123, 'r');
     assert_string_equal(events_of(s, frame(role, kClose, close_body(1000, longest))).c_str(),
@@ -102,14 +102,15 @@ void test_engine_nothing_counts_after_a_close(void**) {
     Setup s{role, false, {}};
     std::string bye = frame(role, kClose, close_body(1000));
     std::string want = closed(WS_OK, 1000, 1000, kClean | kByPeer);
-    for (const std::string& after : {frame(role, kText, "no"), frame(role, kPing, "no"), bye,
-                                     std::string("garbage")}) {
+    for (const std::string& after :
+         {frame(role, kText, "no"), frame(role, kPing, "no"), bye, std::string("garbage")}) {
       assert_string_equal(events_of(s, bye + after).c_str(), want.c_str());
       auto p = Peer::opened(s);
       p->feed(bye + after);
       expect_sent_close(*p, close_body(1000));
     }
-    assert_string_equal(events_of(s, frame(role, kText, "half", false) + bye).c_str(), want.c_str());
+    assert_string_equal(events_of(s, frame(role, kText, "half", false) + bye).c_str(),
+                        want.c_str());
   }
 }
 
@@ -251,8 +252,7 @@ void test_engine_answer_still_leaves_after_half_close(void**) {
     p->flush();
     assert_true(p->output.size() > queued.size());
     assert_int_equal(p->engine->want(), WS_WANT_CLOSE);
-    assert_string_equal(p->events.c_str(),
-                        closed(WS_OK, 1000, 1000, kClean | kByPeer).c_str());
+    assert_string_equal(p->events.c_str(), closed(WS_OK, 1000, 1000, kClean | kByPeer).c_str());
     // A peer that never reads it holds us no longer than the close timeout.
     p = Peer::opened({role, false, {}});
     assert_false(p->engine->send(WS_OP_BINARY, bytes(queued), 0).failed());

@@ -8,7 +8,9 @@ using namespace libws::test;
 
 namespace {
 
-bool contains(const std::string& s, const std::string& part) { return s.find(part) != std::string::npos; }
+bool contains(const std::string& s, const std::string& part) {
+  return s.find(part) != std::string::npos;
+}
 
 // Delivers to an engine that has not opened yet, whole and byte by byte; same outcome.
 std::string open_outcome(Role role, const std::string& input, bool answer = true) {
@@ -109,8 +111,8 @@ void test_engine_server_head_limits(void**) {
   assert_true(contains(open_outcome(Role::kServer, many), "| HTTP/1.1 431"));
   assert_true(contains(open_outcome(Role::kServer, base + "x: " + std::string(70000, 'y')),
                        "| HTTP/1.1 431"));
-  assert_true(contains(open_outcome(Role::kServer, "GET /" + std::string(70000, 'y')),
-                       "| HTTP/1.1 414"));
+  assert_true(
+      contains(open_outcome(Role::kServer, "GET /" + std::string(70000, 'y')), "| HTTP/1.1 414"));
   // What is held stays near the limit however much comes.
   Peer p(server());
   int64_t before = live_allocations();
@@ -253,10 +255,11 @@ void test_engine_client_refuses_a_wrong_response(void**) {
   model.start_client();
   std::string good = model.switching_protocols();
   assert_string_equal(open_outcome(Role::kClient, good).c_str(), "OPEN | ");
-  assert_string_equal(open_outcome(Role::kClient, with(good, "Upgrade: websocket",
-                                                       "uPGRADE: WebSocket")).c_str(), "OPEN | ");
-  assert_string_equal(open_outcome(Role::kClient, with(good, "101 Switching Protocols", "101")).c_str(),
-                      "OPEN | ");
+  assert_string_equal(
+      open_outcome(Role::kClient, with(good, "Upgrade: websocket", "uPGRADE: WebSocket")).c_str(),
+      "OPEN | ");
+  assert_string_equal(
+      open_outcome(Role::kClient, with(good, "101 Switching Protocols", "101")).c_str(), "OPEN | ");
   const struct {
     const char* from;
     const char* to;
@@ -292,8 +295,9 @@ void test_engine_client_refuses_a_wrong_response(void**) {
 void test_engine_client_reports_a_refusal_with_its_body(void**) {
   Peer p(client());
   p.start_client();
-  p.feed("HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Basic\r\n"
-         "X-A: 1\r\nX-A: 2\r\nContent-Length: 6\r\n\r\nsor");
+  p.feed(
+      "HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Basic\r\n"
+      "X-A: 1\r\nX-A: 2\r\nContent-Length: 6\r\n\r\nsor");
   assert_string_equal(p.events.c_str(), "");
   p.feed("ry!tail");
   assert_true(contains(p.events, "CLOSED:error=-61,"));

@@ -7,7 +7,9 @@ using namespace libws::test;
 
 namespace {
 
-bool starts_with(const std::string& s, const std::string& prefix) { return s.rfind(prefix, 0) == 0; }
+bool starts_with(const std::string& s, const std::string& prefix) {
+  return s.rfind(prefix, 0) == 0;
+}
 
 void expect_events(const Setup& setup, const std::string& input, const std::string& events) {
   std::string got = expect_same_events(setup, input);
@@ -19,8 +21,8 @@ void expect_failure(const Setup& setup, const std::string& input, uint16_t code,
                     const std::string& events_before = "") {
   std::string got = expect_same_events(setup, input);
   char closed[120];
-  std::snprintf(closed, sizeof closed, "CLOSED:error=%d,code=1006,sent=%u,flags=0,http=0,reason= | ",
-                error, code);
+  std::snprintf(closed, sizeof closed,
+                "CLOSED:error=%d,code=1006,sent=%u,flags=0,http=0,reason= | ", error, code);
   if (!starts_with(got, events_before + closed)) {
     fail_msg("input %s gave %s, not %s%s", hex(input).substr(0, 80).c_str(), got.c_str(),
              events_before.c_str(), closed);
@@ -40,9 +42,10 @@ void test_engine_message_of_each_border_length_arrives_whole(void**) {
         std::string got = n <= 4096
                               ? expect_same_events({role, false, {}}, input)
                               : deliver({role, false, {}}, input, {7, n / 2, n - 1}, true, false);
-        std::string want = label + (n <= 64 ? hex(payload)
-                                            : std::to_string(n) + "#" +
-                                                  std::to_string(std::hash<std::string>{}(payload)));
+        std::string want =
+            label +
+            (n <= 64 ? hex(payload)
+                     : std::to_string(n) + "#" + std::to_string(std::hash<std::string>{}(payload)));
         assert_string_equal(got.c_str(), (want + " | ").c_str());
       }
     }
@@ -57,10 +60,10 @@ void test_engine_fragments_are_joined_in_order(void**) {
                         frame(role, kContinuation, "cd", false) + frame(role, kContinuation, "ef");
     expect_events({role, false, {}}, input, "TEXT:616263646566 ");
     expect_events({role, true, {}}, input, "TEXT:616263646566 ");
-    expect_events({role, false, {}}, frame(role, kBinary, "", false) + frame(role, kContinuation, ""),
-                  "BINARY: ");
-    expect_events({role, true, {}}, frame(role, kBinary, "", false) + frame(role, kContinuation, ""),
-                  "BINARY: ");
+    expect_events({role, false, {}},
+                  frame(role, kBinary, "", false) + frame(role, kContinuation, ""), "BINARY: ");
+    expect_events({role, true, {}},
+                  frame(role, kBinary, "", false) + frame(role, kContinuation, ""), "BINARY: ");
   }
 }
 
@@ -122,15 +125,17 @@ void test_engine_bad_frame_start_fails_1002_and_hides_what_follows(void**) {
     for (uint8_t op : std::initializer_list<uint8_t>{3, 4, 5, 6, 7, 11, 12, 13, 14, 15}) {
       expect_failure(s, frame(role, op, "") + good, 1002, WS_ERR_PROTOCOL);
       // Refused before its length is believed.
-      expect_failure(s, raw_header(role, static_cast<uint8_t>(0x80 | op), 127,
-                                   unhex("7fffffffffffffff")), 1002, WS_ERR_PROTOCOL);
+      expect_failure(
+          s, raw_header(role, static_cast<uint8_t>(0x80 | op), 127, unhex("7fffffffffffffff")),
+          1002, WS_ERR_PROTOCOL);
     }
     for (uint8_t op : {kClose, kPing, kPong}) {
       expect_failure(s, frame(role, op, "", false) + good, 1002, WS_ERR_PROTOCOL);
       expect_failure(s, raw_header(role, static_cast<uint8_t>(0x80 | op), 126, unhex("007e")), 1002,
                      WS_ERR_PROTOCOL);
-      expect_failure(s, raw_header(role, static_cast<uint8_t>(0x80 | op), 127,
-                                   unhex("0000000000010000")), 1002, WS_ERR_PROTOCOL);
+      expect_failure(
+          s, raw_header(role, static_cast<uint8_t>(0x80 | op), 127, unhex("0000000000010000")),
+          1002, WS_ERR_PROTOCOL);
     }
     expect_failure(s, "GET / HTTP/1.1\r\n", 1002, WS_ERR_PROTOCOL);
   }
@@ -142,13 +147,13 @@ void test_engine_bad_length_form_fails_1002(void**) {
   for (Role role : kBothRoles) {
     for (uint8_t first : std::initializer_list<uint8_t>{0x81, 0x82, 0x01}) {
       for (const char* length : {"0000", "0005", "007d"}) {
-        expect_failure({role, false, {}}, raw_header(role, first, 126, unhex(length)) + "abcde", 1002,
-                       WS_ERR_PROTOCOL);
+        expect_failure({role, false, {}}, raw_header(role, first, 126, unhex(length)) + "abcde",
+                       1002, WS_ERR_PROTOCOL);
       }
       for (const char* length : {"0000000000000005", "000000000000007e", "000000000000ffff",
                                  "8000000000000001", "ffffffffffffffff", "fffffffffffffff0"}) {
-        expect_failure({role, false, {}}, raw_header(role, first, 127, unhex(length)) + "abcde", 1002,
-                       WS_ERR_PROTOCOL);
+        expect_failure({role, false, {}}, raw_header(role, first, 127, unhex(length)) + "abcde",
+                       1002, WS_ERR_PROTOCOL);
       }
     }
   }
@@ -190,8 +195,9 @@ void test_engine_fragment_limit_is_exact_and_counts_empty_ones(void**) {
     std::string four = frame(role, kBinary, "", false);
     for (int i = 0; i < 3; ++i) four += frame(role, kContinuation, "", false);
     expect_events({role, false, limit}, four + frame(role, kContinuation, "x"), "BINARY:78 ");
-    expect_failure({role, false, limit}, four + frame(role, kContinuation, "", false) +
-                                             frame(role, kContinuation, "x"), 1008, WS_ERR_TOO_BIG);
+    expect_failure({role, false, limit},
+                   four + frame(role, kContinuation, "", false) + frame(role, kContinuation, "x"),
+                   1008, WS_ERR_TOO_BIG);
     // The count starts again with each message.
     std::string two = four + frame(role, kContinuation, "x");
     expect_events({role, false, limit}, two + two, "BINARY:78 BINARY:78 ");
@@ -214,9 +220,9 @@ void test_engine_holds_no_more_than_has_arrived(void**) {
 // req: 99, 100, 101, 102
 // bad: 106, 107, 109, 110, 111
 void test_engine_text_is_checked_and_binary_is_not(void**) {
-  const char* const bad[] = {"c328",   "c080",     "c1bf",     "e08080",   "e09fbf", "f0808080",
+  const char* const bad[] = {"c328",     "c080",   "c1bf",     "e08080",   "e09fbf",   "f0808080",
                              "f08fbfbf", "eda080", "edbfbf",   "f4908080", "f5808080", "ff",
-                             "80",     "e282",     "61e28261", "fe"};
+                             "80",       "e282",   "61e28261", "fe"};
   const char* const good[] = {"00", "efbbbf", "efbfbe", "efbfbf", "f48fbfbf", "f0908080", "e18080"};
   for (Role role : kBothRoles) {
     for (const char* b : bad) {
@@ -225,7 +231,8 @@ void test_engine_text_is_checked_and_binary_is_not(void**) {
       expect_failure({role, true, {}}, frame(role, kText, payload), 1007, WS_ERR_UTF8);
       std::string after = "some text before it, longer than one vector register is wide: ";
       expect_failure({role, false, {}}, frame(role, kText, after + payload), 1007, WS_ERR_UTF8);
-      expect_events({role, false, {}}, frame(role, kBinary, payload), "BINARY:" + hex(payload) + " ");
+      expect_events({role, false, {}}, frame(role, kBinary, payload),
+                    "BINARY:" + hex(payload) + " ");
       std::string got = expect_same_events({role, false, {}}, frame(role, kPing, payload));
       assert_true(starts_with(got, "PING:" + hex(payload) + " | "));
       expect_events({role, false, {}}, frame(role, kPong, payload), "PONG:" + hex(payload) + " ");
@@ -234,7 +241,8 @@ void test_engine_text_is_checked_and_binary_is_not(void**) {
                     "TEXT:" + hex(payload) + " ");
     }
     for (const char* g : good) {
-      expect_events({role, false, {}}, frame(role, kText, unhex(g)), "TEXT:" + std::string(g) + " ");
+      expect_events({role, false, {}}, frame(role, kText, unhex(g)),
+                    "TEXT:" + std::string(g) + " ");
     }
   }
 }

@@ -38,9 +38,7 @@ std::vector<Sent> frames_in(const std::string& output) {
   return frames;
 }
 
-Error send(Peer& p, const std::string& text) {
-  return p.engine->send(WS_OP_TEXT, bytes(text), 0);
-}
+Error send(Peer& p, const std::string& text) { return p.engine->send(WS_OP_TEXT, bytes(text), 0); }
 
 // req: 54, 55, 59, 61, 69
 // bad: 89
@@ -105,7 +103,8 @@ void test_engine_payload_is_taken_over_before_send_returns(void**) {
 // bad: 200, 254
 void test_engine_client_without_random_bytes_sends_nothing(void**) {
   Limits limits;
-  EngineResources broken(0, [](void*, void*, size_t) { return -1; }, nullptr);
+  EngineResources broken(
+      0, [](void*, void*, size_t) { return -1; }, nullptr);
   Engine engine(Role::kClient, limits, broken, false);
   OpenRequest open;
   open.host = "h";
@@ -132,7 +131,10 @@ void test_engine_parts_make_one_message_and_let_control_pass(void**) {
     const struct {
       uint8_t opcode;
       bool fin;
-    } want[] = {{kText, false}, {kPing, true}, {kContinuation, false}, {kContinuation, true},
+    } want[] = {{kText, false},
+                {kPing, true},
+                {kContinuation, false},
+                {kContinuation, true},
                 {kText, true}};
     for (size_t i = 0; i < 5; ++i) {
       assert_int_equal(f[i].opcode, want[i].opcode);
@@ -187,7 +189,8 @@ void test_engine_send_part_checks_text_over_all_parts(void**) {
     assert_false(e.send_part(WS_OP_TEXT, bytes("caf\xc3"), false).failed());
     assert_int_equal(e.send_part(WS_OP_TEXT, bytes("("), false).code(), WS_ERR_UTF8);
     assert_int_equal(e.send_part(WS_OP_TEXT, {}, true).code(), WS_ERR_UTF8);
-    assert_false(e.send_part(WS_OP_TEXT, bytes("\xa9"), true).failed());  // refusals changed nothing
+    assert_false(
+        e.send_part(WS_OP_TEXT, bytes("\xa9"), true).failed());  // refusals changed nothing
     assert_int_equal(e.send_part(WS_OP_TEXT, bytes("\xa9"), true).code(), WS_ERR_UTF8);
     assert_false(e.send_part(WS_OP_BINARY, bytes("\xc3"), false).failed());
     assert_false(e.send_part(WS_OP_BINARY, bytes("("), true).failed());
@@ -234,7 +237,8 @@ void test_engine_output_in_any_pieces_is_the_same_stream(void**) {
     for (size_t piece : {1u, 2u, 3u, 7u, 1447u, 70000u}) {
       auto p = Peer::opened({role, false, {}});
       std::vector<std::string> sent;
-      for (size_t n : {5u, 300u, 70000u, 0u, 130u}) sent.emplace_back(n, static_cast<char>('a' + n % 26));
+      for (size_t n : {5u, 300u, 70000u, 0u, 130u})
+        sent.emplace_back(n, static_cast<char>('a' + n % 26));
       Ref<Message> shared;
       assert_false(Message::copy(WS_OP_BINARY, bytes(sent[2]), &shared).failed());
       for (const std::string& s : sent) {

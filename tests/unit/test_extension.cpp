@@ -64,14 +64,50 @@ void test_extensions_are_read_in_order_with_their_parameters(void**) {
 // req: 17, 25, 42, 105
 // bad: 16, 19
 void test_extensions_that_break_the_grammar_are_refused(void**) {
-  for (string_view value :
-       {"permessage-deflate; server_max_window_bits=\"1 0\""sv, "a;;b"sv, ";;"sv, ";"sv, "=5"sv,
-        "a;=5"sv, "a=5"sv, "a;"sv, "a; "sv, "a;b;"sv, "a;b=;c"sv, "a;b="sv, "a;b= "sv, "a;b=,c"sv,
-        "a;b=\"\""sv, "a;b=\""sv, "a;b=\"c"sv, "a;b=\"c\\"sv, "a;b=\"\\"sv, "a;b=\"\\\""sv,
-        "a;b=\"c\"d"sv, "a;b=\"c\"\"d\""sv, "a;b=c\"d\""sv, "a;b=\"c,d\""sv, "a;b=\"c;d\""sv,
-        "a;b=\"\\ \""sv, "a;b=\"\\\"\""sv, "a;b=c d"sv, "a b"sv, "a;b c"sv, "\"a\""sv, "a;\"b\""sv,
-        "a;b=c=d"sv, "a/b"sv, "a;b=(c)"sv, "\x80"sv, "a;b=\x80"sv, "a;b=\"\xc3\xa9\""sv, "a\0"sv,
-        "a;b=\"\0\""sv, "a;b=\t"sv, "a,;b"sv, "a,=b"sv, "(a)"sv}) {
+  for (string_view value : {"permessage-deflate; server_max_window_bits=\"1 0\""sv,
+                            "a;;b"sv,
+                            ";;"sv,
+                            ";"sv,
+                            "=5"sv,
+                            "a;=5"sv,
+                            "a=5"sv,
+                            "a;"sv,
+                            "a; "sv,
+                            "a;b;"sv,
+                            "a;b=;c"sv,
+                            "a;b="sv,
+                            "a;b= "sv,
+                            "a;b=,c"sv,
+                            "a;b=\"\""sv,
+                            "a;b=\""sv,
+                            "a;b=\"c"sv,
+                            "a;b=\"c\\"sv,
+                            "a;b=\"\\"sv,
+                            "a;b=\"\\\""sv,
+                            "a;b=\"c\"d"sv,
+                            "a;b=\"c\"\"d\""sv,
+                            "a;b=c\"d\""sv,
+                            "a;b=\"c,d\""sv,
+                            "a;b=\"c;d\""sv,
+                            "a;b=\"\\ \""sv,
+                            "a;b=\"\\\"\""sv,
+                            "a;b=c d"sv,
+                            "a b"sv,
+                            "a;b c"sv,
+                            "\"a\""sv,
+                            "a;\"b\""sv,
+                            "a;b=c=d"sv,
+                            "a/b"sv,
+                            "a;b=(c)"sv,
+                            "\x80"sv,
+                            "a;b=\x80"sv,
+                            "a;b=\"\xc3\xa9\""sv,
+                            "a\0"sv,
+                            "a;b=\"\0\""sv,
+                            "a;b=\t"sv,
+                            "a,;b"sv,
+                            "a,=b"sv,
+                            "(a)"sv}) {
     expect_text(value, parsed(value), "bad");
   }
 }
@@ -119,8 +155,8 @@ void test_extensions_are_kept_up_to_16_and_checked_beyond(void**) {
 
 // bad: 18
 void test_extension_parameters_are_kept_up_to_16_and_checked_beyond(void**) {
-  for (size_t n : {kMaxExtensionParams - 1, kMaxExtensionParams, kMaxExtensionParams + 1,
-                   size_t{1000}}) {
+  for (size_t n :
+       {kMaxExtensionParams - 1, kMaxExtensionParams, kMaxExtensionParams + 1, size_t{1000}}) {
     string value = "x";
     for (size_t i = 0; i < n; ++i) value += ";p=" + std::to_string(i);
     Extensions list;
@@ -140,9 +176,9 @@ void test_extensions_are_read_in_linear_time(void**) {
   while (escapes.size() < 8000) escapes += "\\c";
   while (offers.size() < 8000) offers += "a;b=\"c\",";
   while (params.size() < 8000) params += ";b=\"c\"";
-  for (const string& value : {escapes, offers, params, commas, string(8000, ' '),
-                              string(8000, 'a'), "a;b=\"" + string(8000, 'c') + "\"",
-                              "a" + string(8000, ' ') + "b", "a;" + string(8000, ';')}) {
+  for (const string& value : {escapes, offers, params, commas, string(8000, ' '), string(8000, 'a'),
+                              "a;b=\"" + string(8000, 'c') + "\"", "a" + string(8000, ' ') + "b",
+                              "a;" + string(8000, ';')}) {
     libws::scan_steps = 0;
     parsed(value);
     assert_true(libws::scan_steps <= value.size());

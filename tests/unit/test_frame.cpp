@@ -18,8 +18,8 @@ void test_frame_lengths_use_the_shortest_form(void**) {
   const struct {
     uint64_t length;
     size_t header;
-  } cases[] = {{0, 2},     {1, 2},       {124, 2},     {125, 2},
-               {126, 4},   {127, 4},     {65534, 4},   {65535, 4},
+  } cases[] = {{0, 2},      {1, 2},      {124, 2},       {125, 2},
+               {126, 4},    {127, 4},    {65534, 4},     {65535, 4},
                {65536, 10}, {65537, 10}, {1u << 31, 10}, {uint64_t{1} << 40, 10}};
   for (const auto& c : cases) {
     for (bool masked : {false, true}) {

@@ -41,10 +41,8 @@ class Base {
  private:
   string start_ = "GET /chat HTTP/1.1";
   std::vector<std::pair<string, string>> fields_ = {
-      {"Host", "localhost:9001"},
-      {"Upgrade", "websocket"},
-      {"Connection", "Upgrade"},
-      {"Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="},
+      {"Host", "localhost:9001"},      {"Upgrade", "websocket"},
+      {"Connection", "Upgrade"},       {"Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="},
       {"Sec-WebSocket-Version", "13"},
   };
 };
@@ -106,10 +104,9 @@ void test_request_that_is_a_handshake_is_an_upgrade(void**) {
       {Base().set("Host", "localhost:"), "upgrade"},
       {Base().set("Sec-WebSocket-Key", " \tdGhlIHNhbXBsZSBub25jZQ== "), "upgrade"},
       {Base().with("Sec-WebSocket-Protocol", "chat,,b"), "upgrade"},
-      {Base().with("Sec-WebSocket-Protocol", "chat").with("Sec-WebSocket-Protocol", ""),
-       "upgrade"},
-      {Base().with("Sec-WebSocket-Extensions", "constructor, __proto__; toString=1, " +
-                                                   string(64, 'x')),
+      {Base().with("Sec-WebSocket-Protocol", "chat").with("Sec-WebSocket-Protocol", ""), "upgrade"},
+      {Base().with("Sec-WebSocket-Extensions",
+                   "constructor, __proto__; toString=1, " + string(64, 'x')),
        "upgrade"},
       {Base().with("Sec-WebSocket-Extensions", "").with("Sec-WebSocket-Extensions", "a"),
        "upgrade"},
@@ -163,8 +160,8 @@ void test_request_with_another_method_or_version_is_refused(void**) {
                            {plain("CONNECT h:80 HTTP/1.1"), bad},
                            {plain("get / HTTP/1.1"), bad},
                            {plain("HEAD / HTTP/1.1"), "plain head"}};
-  for (const string& method : {"POST"s, "HEAD"s, "OPTIONS"s, "CONNECT"s, "get"s, "GETS"s,
-                               string(64, 'M')}) {
+  for (const string& method :
+       {"POST"s, "HEAD"s, "OPTIONS"s, "CONNECT"s, "get"s, "GETS"s, string(64, 'M')}) {
     rows.push_back({Base().start(method + " /chat HTTP/1.1"), bad});
   }
   expect_rows(rows);
@@ -173,14 +170,30 @@ void test_request_with_another_method_or_version_is_refused(void**) {
 // req: 31, 33, 130
 // bad: 41
 void test_request_target_is_origin_form_or_absolute_http(void**) {
-  for (const char* target :
-       {"*", "localhost:1", "chat", "?x", "http:/chat", "http:chat", "http://", "http:///chat",
-        "http://?x", "http://a b", "ftp://h/", "ws://h/", "wss://h/", "://h/", "http://u@h/",
-        "http://u:p@h/", "http://h:99999/", "http://[::1/", "http://h|/", "javascript:x"}) {
+  for (const char* target : {"*",
+                             "localhost:1",
+                             "chat",
+                             "?x",
+                             "http:/chat",
+                             "http:chat",
+                             "http://",
+                             "http:///chat",
+                             "http://?x",
+                             "http://a b",
+                             "ftp://h/",
+                             "ws://h/",
+                             "wss://h/",
+                             "://h/",
+                             "http://u@h/",
+                             "http://u:p@h/",
+                             "http://h:99999/",
+                             "http://[::1/",
+                             "http://h|/",
+                             "javascript:x"}) {
     const string got = verdict_of(Base().start("GET "s + target + " HTTP/1.1"));
-    expect_text(target, got.substr(0, 3), string_view(target).find(' ') != string_view::npos
-                                              ? "fai"  // the parser refuses it
-                                              : "400");
+    expect_text(target, got.substr(0, 3),
+                string_view(target).find(' ') != string_view::npos ? "fai"  // the parser refuses it
+                                                                   : "400");
   }
 }
 
@@ -194,8 +207,8 @@ void test_request_without_the_tokens_is_no_upgrade(void**) {
   }
   const char* bad = "400 Connection does not say upgrade";
   rows.push_back({Base().without("Connection"), bad});
-  for (const char* value : {"keep-alive", "up", "notupgrade", "upgrade-insecure", "\"upgrade\"",
-                            "", "upgrade upgrade", "close, upgrades"}) {
+  for (const char* value : {"keep-alive", "up", "notupgrade", "upgrade-insecure", "\"upgrade\"", "",
+                            "upgrade upgrade", "close, upgrades"}) {
     rows.push_back({Base().set("Connection", value), bad});
   }
   expect_rows(rows);
@@ -205,12 +218,11 @@ void test_request_without_the_tokens_is_no_upgrade(void**) {
 // bad: 10, 11
 void test_request_version_other_than_13_is_refused(void**) {
   const string name = "Sec-WebSocket-Version";
-  std::vector<Row> rows = {
-      {Base().without(name), "400 no Sec-WebSocket-Version"},
-      {Base().with(name, "8"), "400 more than one Sec-WebSocket-Version"},
-      {Base().with(name, "13"), "400 more than one Sec-WebSocket-Version"}};
-  for (const char* version : {"8", "7", "12", "14", "0", "256", "013", "13.0", "13, 8", "", "+13",
-                              "1 3", "0x0d"}) {
+  std::vector<Row> rows = {{Base().without(name), "400 no Sec-WebSocket-Version"},
+                           {Base().with(name, "8"), "400 more than one Sec-WebSocket-Version"},
+                           {Base().with(name, "13"), "400 more than one Sec-WebSocket-Version"}};
+  for (const char* version :
+       {"8", "7", "12", "14", "0", "256", "013", "13.0", "13, 8", "", "+13", "1 3", "0x0d"}) {
     rows.push_back({Base().set(name, version), "426 only WebSocket version 13 is spoken here"});
   }
   expect_rows(rows);
@@ -236,12 +248,12 @@ void test_request_key_that_is_not_16_bytes_of_base64_is_refused(void**) {
 // bad: 278
 void test_request_with_an_ambiguous_origin_is_refused(void**) {
   const string exact(libws::kMaxOriginBytes, 'o');
-  expect_rows({{Base().with("Origin", "http://a").with("Origin", "http://a"),
-                "400 more than one Origin"},
-               {Base().with("Origin", exact.substr(1)), "upgrade"},
-               {Base().with("Origin", exact), "upgrade"},
-               {Base().with("Origin", exact + "o"), "400 Origin too long"},
-               {Base().with("Origin", string(8000, 'o')), "400 Origin too long"}});
+  expect_rows(
+      {{Base().with("Origin", "http://a").with("Origin", "http://a"), "400 more than one Origin"},
+       {Base().with("Origin", exact.substr(1)), "upgrade"},
+       {Base().with("Origin", exact), "upgrade"},
+       {Base().with("Origin", exact + "o"), "400 Origin too long"},
+       {Base().with("Origin", string(8000, 'o')), "400 Origin too long"}});
 }
 
 // req: 31, 41
@@ -301,9 +313,8 @@ void test_request_subprotocols_are_kept_up_to_64_and_checked_beyond(void**) {
 void test_request_with_malformed_extensions_is_refused(void**) {
   const string name = "Sec-WebSocket-Extensions";
   std::vector<Row> rows;
-  for (const string& value :
-       {"permessage-deflate; server_max_window_bits=\"1 0\""s, ";;"s, "=5"s,
-        "permessage-deflate;"s, ""s, ","s, "a; b=\"" + string(8000, '\\')}) {
+  for (const string& value : {"permessage-deflate; server_max_window_bits=\"1 0\""s, ";;"s, "=5"s,
+                              "permessage-deflate;"s, ""s, ","s, "a; b=\"" + string(8000, '\\')}) {
     rows.push_back({Base().with(name, value), "400 bad Sec-WebSocket-Extensions"});
   }
   rows.push_back({Base().with(name, "a").with(name, "b;"), "400 bad Sec-WebSocket-Extensions"});
@@ -329,8 +340,7 @@ void test_request_with_a_body_is_refused(void**) {
        "400 more than one Content-Length"},
       {plain("GET / HTTP/1.1"), "plain"},
       {plain("GET / HTTP/1.1").with("Content-Length", "0"), "plain"},
-      {plain("GET / HTTP/1.1").with("Content-Length", "1"),
-       "413 request bodies are not accepted"},
+      {plain("GET / HTTP/1.1").with("Content-Length", "1"), "413 request bodies are not accepted"},
       {plain("HEAD / HTTP/1.1").with("Transfer-Encoding", "chunked"),
        "501 request bodies are not accepted"},
       {plain("GET / HTTP/1.1").with("Transfer-Encoding", "gzip"), coding},

@@ -186,10 +186,9 @@ void test_response_without_connection_upgrade_fails(void**) {
 // bad: 58
 void test_response_with_another_accept_fails(void**) {
   const string name = "Sec-WebSocket-Accept: ", good = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
-  for (const string& value :
-       {""s, "S3PPLMBITXAQ9KYGZZHZRBK+XOO="s, "s3pPLMBiTxaQ9kYGzzhZRbK+xOO="s,
-        good.substr(0, 27), good + "=", good + " x", good + "," + good, "\"" + good + "\"",
-        "kfXfQsxqJPBSwuVtMZJKIZxrlUY="s, string(kKey)}) {
+  for (const string& value : {""s, "S3PPLMBITXAQ9KYGZZHZRBK+XOO="s, "s3pPLMBiTxaQ9kYGzzhZRbK+xOO="s,
+                              good.substr(0, 27), good + "=", good + " x", good + "," + good,
+                              "\"" + good + "\"", "kfXfQsxqJPBSwuVtMZJKIZxrlUY="s, string(kKey)}) {
     expect_verdict({.accept = name + value + "\r\n"},
                    "handshake: Sec-WebSocket-Accept does not match the key");
   }
@@ -238,11 +237,9 @@ void test_response_with_any_extension_fails(void**) {
 // req: 138
 // bad: 68, 69
 void test_response_101_with_a_body_or_of_http_1_0_fails(void**) {
-  for (const char* more :
-       {"Content-Length: 1\r\n", "Content-Length: 18446744073709551616\r\n",
-        "Content-Length: x\r\n", "Content-Length: 0\r\nContent-Length: 5\r\n",
-        "Transfer-Encoding: chunked\r\n",
-        "Transfer-Encoding: identity\r\n"}) {
+  for (const char* more : {"Content-Length: 1\r\n", "Content-Length: 18446744073709551616\r\n",
+                           "Content-Length: x\r\n", "Content-Length: 0\r\nContent-Length: 5\r\n",
+                           "Transfer-Encoding: chunked\r\n", "Transfer-Encoding: identity\r\n"}) {
     expect_verdict({.more = more}, "handshake: 101 with a body");
   }
   expect_verdict({.status = "HTTP/1.0 101 Switching Protocols"},
@@ -267,8 +264,8 @@ void test_response_of_another_status_is_reported(void**) {
 // req: 121
 // bad: 64
 void test_response_that_is_interim_is_to_be_skipped(void**) {
-  for (const char* status : {"HTTP/1.1 100 Continue", "HTTP/1.1 102 x", "HTTP/1.1 103",
-                             "HTTP/1.1 199 x"}) {
+  for (const char* status :
+       {"HTTP/1.1 100 Continue", "HTTP/1.1 102 x", "HTTP/1.1 103", "HTTP/1.1 199 x"}) {
     expect_verdict({.status = status}, "interim");
     expect_text(status, verdict_of(string(status) + "\r\n\r\n"), "interim");
   }

@@ -36,8 +36,8 @@ void test_list_members_are_trimmed_and_may_be_empty(void**) {
 
 // bad: 15
 void test_list_is_read_in_linear_time(void**) {
-  for (const string& list : {"b" + string(8000, ' ') + "x", string(8000, ','),
-                             string(8000, ' '), string(4000, ' ') + "," + string(4000, ' ')}) {
+  for (const string& list : {"b" + string(8000, ' ') + "x", string(8000, ','), string(8000, ' '),
+                             string(4000, ' ') + "," + string(4000, ' ')}) {
     libws::scan_steps = 0;
     members(list);
     assert_true(libws::scan_steps <= list.size());

@@ -160,8 +160,8 @@ void test_response_without_content_has_no_body(void**) {
     parts.body = "x";
     expect_text("no content", response_of(parts),
                 "HTTP/1.1 " + std::to_string(status) + " " + libws::status_phrase(status) +
-                    "\r\nConnection: close\r\n" +
-                    (status == 205 ? "Content-Length: 0\r\n" : "") + "\r\n");
+                    "\r\nConnection: close\r\n" + (status == 205 ? "Content-Length: 0\r\n" : "") +
+                    "\r\n");
     assert_false(libws::status_has_body(status));
   }
   assert_false(libws::status_has_body(100));

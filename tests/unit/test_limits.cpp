@@ -39,8 +39,8 @@ void test_limits_zero_means_the_documented_default(void**) {
 
 void test_limits_times_are_bounded(void**) {
   uint32_t ws_conn_config::*members[] = {
-      &ws_conn_config::handshake_timeout_ms, &ws_conn_config::send_timeout_ms, &ws_conn_config::idle_timeout_ms,
-      &ws_conn_config::close_timeout_ms};
+      &ws_conn_config::handshake_timeout_ms, &ws_conn_config::send_timeout_ms,
+      &ws_conn_config::idle_timeout_ms, &ws_conn_config::close_timeout_ms};
   for (auto member : members) {
     ws_conn_config c = zeroed();
     Limits l;

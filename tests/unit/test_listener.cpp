@@ -3,14 +3,14 @@
 
 #include "libws/base/system.hpp"
 
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
 #include <functional>
 #include <string>
-#include <sys/socket.h>
-#include <sys/stat.h>
-#include <unistd.h>
 #include <vector>
 
 #include <setjmp.h>
@@ -79,9 +79,12 @@ struct Scene {
   explicit Scene(void** state, const std::string& unix_path = "") {
     LoopConfig config;
     config.poller = static_cast<const char*>(*state);
-    config.log = Log(WS_LOG_DEBUG, [](void*, ws_log_level level, const char* line, size_t len) {
-      lines.push_back(std::to_string(level) + " " + std::string(line, len));
-    }, nullptr);
+    config.log = Log(
+        WS_LOG_DEBUG,
+        [](void*, ws_log_level level, const char* line, size_t len) {
+          lines.push_back(std::to_string(level) + " " + std::string(line, len));
+        },
+        nullptr);
     assert_false(Loop::create(config, &loop).failed());
     if (unix_path.empty()) {
       Vector<Address> found;
@@ -366,9 +369,10 @@ void test_listener_abstract_removes_no_file(void** state) {
 
 char epoll_name[] = "epoll";
 char poll_name[] = "poll";
-#define BOTH(f)                                             \
-  CMUnitTest{#f " [epoll]", f, reset, restore, epoll_name}, \
-      CMUnitTest{#f " [poll]", f, reset, restore, poll_name}
+#define BOTH(f)                                                          \
+  CMUnitTest{#f " [epoll]", f, reset, restore, epoll_name}, CMUnitTest { \
+#f " [poll]", f, reset, restore, poll_name                           \
+  }
 
 }  // namespace
 
@@ -383,8 +387,8 @@ int main() {
                                       reset, restore),
       BOTH(test_listener_closed_in_on_accept_stops_there),
       BOTH(test_listener_closed_while_paused_leaves_no_timer),
-      cmocka_unit_test_setup_teardown(test_listener_that_fails_to_start_owns_its_descriptor,
-                                      reset, restore),
+      cmocka_unit_test_setup_teardown(test_listener_that_fails_to_start_owns_its_descriptor, reset,
+                                      restore),
       BOTH(test_listener_knows_its_port),
       BOTH(test_listener_resets_and_early_closes_leave_the_loop_idle),
       BOTH(test_listener_unix_removes_its_file_at_close),

@@ -4,12 +4,12 @@
 
 #include "libws/base/system.hpp"
 
+#include <sys/socket.h>
+#include <unistd.h>
 #include <cerrno>
 #include <cstring>
 #include <functional>
 #include <string>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -199,8 +199,8 @@ void test_turn_runs_its_phases_in_order(void** state) {
   tasks = &log;
   assert_false(loop->watch(&a, pair.ours, kReadable).failed());
   loop->arm(&a, 1000);
-  assert_false(loop->post([](ws_loop*, void*, int c) { *tasks += c ? "P " : "p "; }, nullptr)
-                   .failed());
+  assert_false(
+      loop->post([](ws_loop*, void*, int c) { *tasks += c ? "P " : "p "; }, nullptr).failed());
   pair.fill();
   a.when_ready = [&] {
     loop->flush_later(&a);
@@ -536,9 +536,10 @@ void test_stats_count_turns_events_tasks_and_the_longest_turn(void** state) {
 
 char epoll_name[] = "epoll";
 char poll_name[] = "poll";
-#define BOTH(f)                                           \
-  CMUnitTest{#f " [epoll]", f, reset, reset, epoll_name}, \
-      CMUnitTest{#f " [poll]", f, reset, reset, poll_name}
+#define BOTH(f)                                                        \
+  CMUnitTest{#f " [epoll]", f, reset, reset, epoll_name}, CMUnitTest { \
+#f " [poll]", f, reset, reset, poll_name                           \
+  }
 
 }  // namespace
 

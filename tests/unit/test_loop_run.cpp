@@ -3,16 +3,16 @@
 
 #include "libws/base/system.hpp"
 
+#include <poll.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <unistd.h>
 #include <atomic>
 #include <cerrno>
 #include <csignal>
 #include <functional>
-#include <poll.h>
 #include <string>
-#include <sys/socket.h>
-#include <sys/time.h>
 #include <thread>
-#include <unistd.h>
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -428,9 +428,10 @@ void test_fd_shows_timers_after_run_returns(void**) {
 
 char epoll_name[] = "epoll";
 char poll_name[] = "poll";
-#define BOTH(f)                                           \
-  CMUnitTest{#f " [epoll]", f, reset, reset, epoll_name}, \
-      CMUnitTest{#f " [poll]", f, reset, reset, poll_name}
+#define BOTH(f)                                                        \
+  CMUnitTest{#f " [epoll]", f, reset, reset, epoll_name}, CMUnitTest { \
+#f " [poll]", f, reset, reset, poll_name                           \
+  }
 
 }  // namespace
 

@@ -19,7 +19,8 @@ std::string contents(const Outbox& box) {
   std::string out;
   ws_slice slices[64];
   size_t n = box.slices(slices, 64);
-  for (size_t i = 0; i < n; ++i) out.append(static_cast<const char*>(slices[i].data), slices[i].len);
+  for (size_t i = 0; i < n; ++i)
+    out.append(static_cast<const char*>(slices[i].data), slices[i].len);
   return out;
 }
 

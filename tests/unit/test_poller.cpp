@@ -3,12 +3,12 @@
 
 #include "libws/base/system.hpp"
 
+#include <sys/socket.h>
+#include <unistd.h>
 #include <cerrno>
 #include <cstring>
 #include <set>
 #include <string>
-#include <sys/socket.h>
-#include <unistd.h>
 #include <vector>
 
 #include <setjmp.h>
@@ -278,9 +278,10 @@ void test_poller_unknown_name_is_unsupported(void**) {
 
 char epoll_name[] = "epoll";
 char poll_name[] = "poll";
-#define BOTH(f)                                           \
-  CMUnitTest{#f " [epoll]", f, reset, reset, epoll_name}, \
-      CMUnitTest{#f " [poll]", f, reset, reset, poll_name}
+#define BOTH(f)                                                        \
+  CMUnitTest{#f " [epoll]", f, reset, reset, epoll_name}, CMUnitTest { \
+#f " [poll]", f, reset, reset, poll_name                           \
+  }
 
 }  // namespace
 

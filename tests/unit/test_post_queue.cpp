@@ -3,10 +3,10 @@
 
 #include "libws/base/system.hpp"
 
-#include <cerrno>
 #include <poll.h>
-#include <thread>
 #include <unistd.h>
+#include <cerrno>
+#include <thread>
 #include <vector>
 
 #include <setjmp.h>

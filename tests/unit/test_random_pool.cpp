@@ -3,9 +3,9 @@
 
 #include "libws/protocol/random_pool.hpp"
 
-#include <set>
 #include <sys/wait.h>
 #include <unistd.h>
+#include <set>
 
 using namespace libws;
 

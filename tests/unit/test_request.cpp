@@ -364,8 +364,8 @@ void test_request_out_of_memory_throws_and_leaks_nothing(void**) {
   const string long_value(300, 'v');
   const string input = "GET /" + string(100, 'p') + "?q HTTP/1.1\r\nHost: h\r\n" +
                        kUpgrade.substr(kUpgrade.find("Upgrade")).substr(0, kUpgrade.size());
-  const string with_more = input.substr(0, input.size() - 2) + "X: " + long_value + "\r\nX: " +
-                           long_value + "\r\nCookie: c=" + long_value +
+  const string with_more = input.substr(0, input.size() - 2) + "X: " + long_value +
+                           "\r\nX: " + long_value + "\r\nCookie: c=" + long_value +
                            "\r\nSec-WebSocket-Extensions: a; b=" + long_value + "\r\n\r\n";
   const int allocations = FailingAllocator::run([&] {
     HeadParser parser(Kind::kRequest, {});

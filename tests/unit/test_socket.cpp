@@ -3,16 +3,16 @@
 
 #include "libws/base/system.hpp"
 
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
 #include <cerrno>
 #include <climits>
 #include <cstdlib>
 #include <cstring>
-#include <fcntl.h>
-#include <netinet/in.h>
 #include <string>
-#include <sys/socket.h>
-#include <sys/stat.h>
-#include <unistd.h>
 #include <vector>
 
 #include <setjmp.h>
@@ -285,8 +285,10 @@ void test_listen_tcp_on_a_used_port_says_so(void**) {
 void test_listen_failing_at_each_call_closes_the_socket(void**) {
   struct {
     int call, error, code;
-  } cases[] = {{0, EMFILE, WS_ERR_IO},          {0, EAFNOSUPPORT, WS_ERR_ADDR},
-               {1, ENOMEM, WS_ERR_IO},          {2, EACCES, WS_ERR_ADDR},
+  } cases[] = {{0, EMFILE, WS_ERR_IO},
+               {0, EAFNOSUPPORT, WS_ERR_ADDR},
+               {1, ENOMEM, WS_ERR_IO},
+               {2, EACCES, WS_ERR_ADDR},
                {3, EADDRINUSE, WS_ERR_ADDR}};
   Address address = loopback(AF_INET6);
   for (auto& c : cases) {

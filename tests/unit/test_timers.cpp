@@ -31,8 +31,8 @@ struct Timer : TimerNode {
   }
 };
 
-const uint64_t kStarts[] = {0,      1,    63,        64,          4095,
-                            262143, 1000, 123456789, (1ull << 36) - 1, (1ull << 48) + 12345};
+const uint64_t kStarts[] = {
+    0, 1, 63, 64, 4095, 262143, 1000, 123456789, (1ull << 36) - 1, (1ull << 48) + 12345};
 
 void test_timer_fires_at_its_deadline_at_every_level_bound(void**) {
   for (uint64_t start : kStarts) {

@@ -464,21 +464,11 @@ void mutate(std::mt19937& random, string& text) {
   if (text.empty()) return;
   const size_t at = random() % text.size();
   switch (random() % 5) {
-    case 0:
-      text[at] = static_cast<char>(random());
-      break;
-    case 1:
-      text[at] = static_cast<char>(kCorners[random() % std::size(kCorners)]);
-      break;
-    case 2:
-      text[at] = static_cast<char>(text[at] ^ 1 << random() % 8);
-      break;
-    case 3:
-      text.erase(at, 1 + random() % 3);
-      break;
-    default:
-      text.insert(at, 1, static_cast<char>(random()));
-      break;
+    case 0: text[at] = static_cast<char>(random()); break;
+    case 1: text[at] = static_cast<char>(kCorners[random() % std::size(kCorners)]); break;
+    case 2: text[at] = static_cast<char>(text[at] ^ 1 << random() % 8); break;
+    case 3: text.erase(at, 1 + random() % 3); break;
+    default: text.insert(at, 1, static_cast<char>(random())); break;
   }
 }
 
