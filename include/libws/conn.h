@@ -111,7 +111,7 @@ typedef struct ws_conn_stats {
   size_t size; /* WS_INIT */
   uint64_t messages_in, messages_out;
   uint64_t bytes_in, bytes_out; /* on the transport, handshake included */
-  uint64_t messages_dropped;    /* posted to it, but it was full */
+  uint64_t messages_dropped;    /* posted to it, but it was full or had ended */
   uint32_t rtt_us;              /* last keepalive ping; UINT32_MAX before the first */
 } ws_conn_stats;
 

@@ -74,9 +74,9 @@ WS_API void ws_listener_close(ws_listener *ln);          /* open connections go 
 
 WS_API size_t ws_server_count(const ws_server *s); /* connections between on_open and on_close */
 
-/* Visit open connections.  fn may send, close or abort any of them, and free the server; those
- * that open meanwhile are not visited.  fn returns 0 to go on, anything else to stop, and that
- * value is returned. */
+/* Visit open connections.  fn may send, close or abort any of them, and free the server, but not
+ * run or free the loop; those that open meanwhile are not visited.  fn returns 0 to go on, anything
+ * else to stop, and that value is returned. */
 WS_API int ws_server_each(ws_server *s, int (*fn)(ws_conn *c, void *arg), void *arg);
 
 /* Graceful stop: no new connections, Close(code) to all, abort what remains after timeout_ms,

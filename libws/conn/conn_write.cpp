@@ -150,9 +150,7 @@ Error Conn::post_message(Message& m) {
       [](ws_loop*, void* arg, int cancelled) {
         auto* posted = static_cast<PostedMessage*>(arg);
         Conn& conn = *posted->conn;
-        if (cancelled == 0 && conn.is_open() && conn.send_message(*posted->message).failed()) {
-          ++conn.dropped_;
-        }
+        if (cancelled != 0 || conn.send_message(*posted->message).failed()) ++conn.dropped_;
         delete posted;
       },
       task);

@@ -150,6 +150,7 @@ bool Engine::request_is_head() const { return request() != nullptr && request()-
 
 // Our own answer to a request that is not fit for one of the application's.
 void Engine::refuse(int status, const char* why, bool head_only) {
+  if (ended()) return;
   try {
     String out;
     append_refusal(out, status, why, shared_.wall_clock != nullptr ? shared_.wall_clock() : 0,

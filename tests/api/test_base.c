@@ -10,8 +10,7 @@
 static void test_base_version_and_build_info_agree_with_the_headers(void **state) {
   (void)state;
   char want[32];
-  assert_int_equal(ws_version(),
-                   WS_VERSION_MAJOR << 16 | WS_VERSION_MINOR << 8 | WS_VERSION_PATCH);
+  assert_int_equal(ws_version(), WS_VERSION_MAJOR << 16 | WS_VERSION_MINOR << 8 | WS_VERSION_PATCH);
   snprintf(want, sizeof want, "libws %d.%d.%d", WS_VERSION_MAJOR, WS_VERSION_MINOR,
            WS_VERSION_PATCH);
   assert_int_equal(strncmp(ws_build_info(), want, strlen(want)), 0);
@@ -21,7 +20,7 @@ static void test_base_version_and_build_info_agree_with_the_headers(void **state
 
 static void test_base_every_code_has_its_own_sentence(void **state) {
   (void)state;
-  static const int codes[] = {0,  1,  -1, -2, -3,  -4,  -5,  -6,  -7,  -8,
+  static const int codes[] = {0,  1,   -1,  -2,  -3,  -4,  -5,  -6,  -7,  -8,
                               -9, -10, -20, -23, -24, -60, -61, -62, -80, -81};
   for (size_t i = 0; i < COUNT_OF(codes); ++i) {
     assert_true(strlen(ws_strerror(codes[i])) > 4);
@@ -147,8 +146,8 @@ static void test_message_wrap_releases_once_and_never_when_it_failed(void **stat
 /* bad: 109, 110, 113, 233 */
 static void test_message_arguments_are_checked(void **state) {
   (void)state;
-  static const char *const bad[] = {"\xc0\x80", "\xed\xa0\x80", "\xf4\x90\x80\x80", "\xf5", "\x80",
-                                    "a\xe2\x82", "\xf0\x8f\xbf\xbf"};
+  static const char *const bad[] = {"\xc0\x80", "\xed\xa0\x80", "\xf4\x90\x80\x80", "\xf5",
+                                    "\x80",     "a\xe2\x82",    "\xf0\x8f\xbf\xbf"};
   static const char *const good[] = {"\xef\xbb\xbf", "\xef\xbf\xbf", "\xf4\x8f\xbf\xbf"};
   ws_message *m = NULL;
   for (size_t i = 0; i < COUNT_OF(bad); ++i) {

@@ -36,7 +36,10 @@ static void test_engine_script_gives_the_same_events_in_every_delivery(void **st
       n += side_peer_frame(&s, wire + n, FIN_PONG, "x", 1);
       n += side_peer_frame(&s, wire + n, PART_LAST, "\xA9", 1);
       n += side_peer_frame(&s, wire + n, FIN_BINARY, data, 300);
-      n += side_peer_frame(&s, wire + n, FIN_CLOSE, "\x0f\xa0""bye", 5);
+      n += side_peer_frame(&s, wire + n, FIN_CLOSE,
+                           "\x0f\xa0"
+                           "bye",
+                           5);
       n += side_peer_frame(&s, wire + n, FIN_TEXT, "late", 4);
       side_feed(&s, wire, n);
       side_expect(&s,

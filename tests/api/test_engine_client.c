@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define ANSWER(fields)                                                            \
+#define ANSWER(fields)                                                                \
   "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n" \
   "Sec-WebSocket-Accept: " SAMPLE_ACCEPT "\r\n" fields "\r\n"
 
@@ -70,10 +70,19 @@ static void test_engine_client_that_cannot_be_sent_is_refused(void **state) {
   (void)state;
   static const char *const hosts[] = {"", "a b", "a\r\nX: y", "a\n", "h:99999", "[::1", "http://h"};
   static const char *const targets[] = {"x", "/a b", "/\r\n", "/a#b", "/\x7f", "*"};
-  static const ws_header fields[] = {
-      {"X A", "v"},          {"", "v"},           {"X:", "v"},        {"X", "a\r\nb"},
-      {"X", "a\nb"},         {"Upgrade", "x"},    {"connection", "x"}, {"Sec-WebSocket-Key", "x"},
-      {"Content-Length", "1"}, {"Transfer-Encoding", "x"}, {"Host", "x"}, {NULL, "x"}, {"X", NULL}};
+  static const ws_header fields[] = {{"X A", "v"},
+                                     {"", "v"},
+                                     {"X:", "v"},
+                                     {"X", "a\r\nb"},
+                                     {"X", "a\nb"},
+                                     {"Upgrade", "x"},
+                                     {"connection", "x"},
+                                     {"Sec-WebSocket-Key", "x"},
+                                     {"Content-Length", "1"},
+                                     {"Transfer-Encoding", "x"},
+                                     {"Host", "x"},
+                                     {NULL, "x"},
+                                     {"X", NULL}};
   static const char *const protocols[] = {"", "a b", "a,b", "\"a\"", "a\x80", "a;b", NULL};
   static const char *const twice[] = {"a", "a"};
   ws_open open;
@@ -126,7 +135,8 @@ static void test_engine_client_answers_are_taken_or_refused(void **state) {
       {ANSWER(""), 0},
       {ANSWER("Sec-WebSocket-Protocol: v1\r\n"), 0},
       {"HTTP/1.1 101\r\nupgrade: WebSocket\r\nCONNECTION: keep-alive, upgrade\r\n"
-       "sec-websocket-accept:   " SAMPLE_ACCEPT "  \r\n\r\n", 0},
+       "sec-websocket-accept:   " SAMPLE_ACCEPT "  \r\n\r\n",
+       0},
       {"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early\r\nLink: x\r\n\r\n" ANSWER(""), 0},
       {ANSWER("Sec-WebSocket-Protocol: V1\r\n"), WS_ERR_HANDSHAKE},
       {ANSWER("Sec-WebSocket-Protocol: v3\r\n"), WS_ERR_HANDSHAKE},
@@ -139,14 +149,17 @@ static void test_engine_client_answers_are_taken_or_refused(void **state) {
       {"HTTP/1.1 101 x\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: " SAMPLE_ACCEPT "\r\n\r\n",
        WS_ERR_HANDSHAKE},
       {"HTTP/1.1 101 x\r\nUpgrade: websocketx\r\nConnection: Upgrade\r\n"
-       "Sec-WebSocket-Accept: " SAMPLE_ACCEPT "\r\n\r\n", WS_ERR_HANDSHAKE},
+       "Sec-WebSocket-Accept: " SAMPLE_ACCEPT "\r\n\r\n",
+       WS_ERR_HANDSHAKE},
       {"HTTP/1.1 101 x\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: " SAMPLE_ACCEPT "\r\n\r\n",
        WS_ERR_HANDSHAKE},
       {"HTTP/1.1 101 x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n", WS_ERR_HANDSHAKE},
       {"HTTP/1.1 101 x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-       "Sec-WebSocket-Accept: S3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n", WS_ERR_HANDSHAKE},
+       "Sec-WebSocket-Accept: S3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n",
+       WS_ERR_HANDSHAKE},
       {"HTTP/1.1 101 x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-       "Sec-WebSocket-Accept: " SAMPLE_ACCEPT "x\r\n\r\n", WS_ERR_HANDSHAKE},
+       "Sec-WebSocket-Accept: " SAMPLE_ACCEPT "x\r\n\r\n",
+       WS_ERR_HANDSHAKE},
       {"ICY 200 OK\r\n\r\n", WS_ERR_HTTP},
       {"HTTP/1.1 101 x\nUpgrade: websocket\n\n", WS_ERR_HTTP},
       {"HTTP/1.1 101 x\r\nA: b\r\n folded\r\n\r\n", WS_ERR_HTTP},
@@ -190,7 +203,8 @@ static void test_engine_client_reports_subprotocol_and_response_headers(void **s
   start(&s, &open);
   assert_null(ws_engine_response_header(s.e, "Server", NULL));
   assert_string_equal(ws_engine_subprotocol(s.e), "");
-  side_say(&s, ANSWER("Server: x\r\nSec-WebSocket-Protocol: v1\r\nSet-Cookie: a\r\nset-cookie: b\r\n"));
+  side_say(&s,
+           ANSWER("Server: x\r\nSec-WebSocket-Protocol: v1\r\nSet-Cookie: a\r\nset-cookie: b\r\n"));
   side_expect(&s, "open ");
   assert_string_equal(ws_engine_subprotocol(s.e), "v1");
   assert_string_equal(ws_engine_response_header(s.e, "SERVER", &len), "x");

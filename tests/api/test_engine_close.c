@@ -52,6 +52,19 @@ static void test_engine_bad_close_codes_are_failed_and_not_sendable(void **state
   }
 }
 
+/* req: 98 */
+static void test_engine_close_1010_is_for_clients_only(void **state) {
+  (void)state;
+  FOR_BOTH_ROLES(role) {
+    Side s;
+    side_start_open(&s, role);
+    assert_int_equal(ws_engine_close(s.e, 1010, NULL), role == CLIENT ? WS_OK : WS_ERR_INVALID);
+    if (role == CLIENT) side_expect_sent_close(&s, 1010);
+    side_expect_sent_nothing(&s);
+    side_free(&s);
+  }
+}
+
 /* req: 72, 74, 75, 76 */
 /* bad: 116, 119, 120, 121, 133 */
 static void test_engine_close_bodies_at_their_borders(void **state) {
@@ -141,15 +154,24 @@ typedef struct Fault {
 static void test_engine_faults_end_the_connection_with_nothing_after(void **state) {
   (void)state;
   static const Fault faults[] = {
-      {0x91, "", 0, 1002, WS_ERR_PROTOCOL},         {0xa1, "", 0, 1002, WS_ERR_PROTOCOL},
-      {0xc1, "", 0, 1002, WS_ERR_PROTOCOL},         {0xf8, "", 0, 1002, WS_ERR_PROTOCOL},
-      {0x83, "", 0, 1002, WS_ERR_PROTOCOL},         {0x87, "", 0, 1002, WS_ERR_PROTOCOL},
-      {0x8b, "", 0, 1002, WS_ERR_PROTOCOL},         {0x8f, "", 0, 1002, WS_ERR_PROTOCOL},
-      {0x80, "x", 1, 1002, WS_ERR_PROTOCOL},        {0x00, "", 0, 1002, WS_ERR_PROTOCOL},
-      {0x09, "", 0, 1002, WS_ERR_PROTOCOL},         {0x08, "", 0, 1002, WS_ERR_PROTOCOL},
-      {0x81, "\xc3\x28", 2, 1007, WS_ERR_UTF8},     {0x81, "\xc0\x80", 2, 1007, WS_ERR_UTF8},
-      {0x81, "\xed\xa0\x80", 3, 1007, WS_ERR_UTF8}, {0x81, "\xf4\x90\x80\x80", 4, 1007, WS_ERR_UTF8},
-      {0x81, "a\x80", 2, 1007, WS_ERR_UTF8},        {0x81, "ab\xe2\x82", 4, 1007, WS_ERR_UTF8},
+      {0x91, "", 0, 1002, WS_ERR_PROTOCOL},
+      {0xa1, "", 0, 1002, WS_ERR_PROTOCOL},
+      {0xc1, "", 0, 1002, WS_ERR_PROTOCOL},
+      {0xf8, "", 0, 1002, WS_ERR_PROTOCOL},
+      {0x83, "", 0, 1002, WS_ERR_PROTOCOL},
+      {0x87, "", 0, 1002, WS_ERR_PROTOCOL},
+      {0x8b, "", 0, 1002, WS_ERR_PROTOCOL},
+      {0x8f, "", 0, 1002, WS_ERR_PROTOCOL},
+      {0x80, "x", 1, 1002, WS_ERR_PROTOCOL},
+      {0x00, "", 0, 1002, WS_ERR_PROTOCOL},
+      {0x09, "", 0, 1002, WS_ERR_PROTOCOL},
+      {0x08, "", 0, 1002, WS_ERR_PROTOCOL},
+      {0x81, "\xc3\x28", 2, 1007, WS_ERR_UTF8},
+      {0x81, "\xc0\x80", 2, 1007, WS_ERR_UTF8},
+      {0x81, "\xed\xa0\x80", 3, 1007, WS_ERR_UTF8},
+      {0x81, "\xf4\x90\x80\x80", 4, 1007, WS_ERR_UTF8},
+      {0x81, "a\x80", 2, 1007, WS_ERR_UTF8},
+      {0x81, "ab\xe2\x82", 4, 1007, WS_ERR_UTF8},
   };
   FOR_BOTH_ROLES(role) {
     for (size_t i = 0; i < COUNT_OF(faults); ++i) {
@@ -339,6 +361,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_engine_good_close_codes_are_echoed_and_reported),
       cmocka_unit_test(test_engine_bad_close_codes_are_failed_and_not_sendable),
+      cmocka_unit_test(test_engine_close_1010_is_for_clients_only),
       cmocka_unit_test(test_engine_close_bodies_at_their_borders),
       cmocka_unit_test(test_engine_close_from_both_sides_at_once_is_clean),
       cmocka_unit_test(test_engine_close_inside_a_fragmented_message_drops_it),

@@ -197,6 +197,43 @@ static void test_engine_that_cannot_flush_its_close_gives_up_in_time(void **stat
   }
 }
 
+/* bad: 131, 171 */
+static void test_engine_send_timeout_runs_from_the_last_byte_that_went(void **state) {
+  (void)state;
+  FOR_BOTH_ROLES(role) {
+    Side s;
+    ws_conn_config limits;
+    WS_INIT(&limits);
+    limits.send_timeout_ms = 500;
+    limits.idle_timeout_ms = WS_NEVER;
+    limits.ping_interval_ms = WS_NEVER;
+    open_with(&s, role, &limits);
+    side_take_output(&s);
+    assert_ok(ws_engine_send(s.e, WS_OP_TEXT, "stuck", 5, 0));
+    assert_int_equal(ws_engine_deadline(s.e), UINT64_MAX);
+    assert_ok(ws_engine_sent(s.e, 0)); /* the transport took nothing */
+    assert_int_equal(ws_engine_deadline(s.e), START + 500);
+    side_tick(&s, START + 400);
+    assert_ok(ws_engine_sent(s.e, 0));
+    assert_int_equal(ws_engine_deadline(s.e), START + 500);
+    assert_ok(ws_engine_sent(s.e, 1));
+    assert_int_equal(ws_engine_deadline(s.e), START + 900);
+    side_frame(&s, FIN_TEXT, "in", 2); /* receiving does not count */
+    side_tick(&s, START + 899);
+    side_expect(&s, "text:in ");
+    side_tick(&s, START + 900);
+    side_expect(&s, "close:1006/0/-9 ");
+    side_free(&s);
+    open_with(&s, role, &limits);
+    side_take_output(&s);
+    assert_ok(ws_engine_send(s.e, WS_OP_TEXT, "slow", 4, 0));
+    assert_ok(ws_engine_sent(s.e, 0));
+    side_take_output(&s);
+    assert_int_equal(ws_engine_deadline(s.e), UINT64_MAX); /* all gone in time */
+    side_free(&s);
+  }
+}
+
 /* req: 80, 86, 87 */
 /* bad: 126 */
 static void test_engine_after_a_clean_close_the_server_leaves_first(void **state) {
@@ -279,6 +316,7 @@ int main(void) {
       cmocka_unit_test(test_engine_default_ping_fits_a_short_idle_timeout),
       cmocka_unit_test(test_engine_close_timeout_is_absolute_and_exact),
       cmocka_unit_test(test_engine_that_cannot_flush_its_close_gives_up_in_time),
+      cmocka_unit_test(test_engine_send_timeout_runs_from_the_last_byte_that_went),
       cmocka_unit_test(test_engine_after_a_clean_close_the_server_leaves_first),
       cmocka_unit_test(test_engine_with_never_has_no_deadlines),
       cmocka_unit_test(test_engine_after_a_long_sleep_times_out_once),

@@ -87,12 +87,13 @@ static void test_request_shows_all_of_what_was_sent(void **state) {
   World w;
   Peer p;
   world_answering(&w, look_closely);
-  ask_and_wait(&w, &p,
-               WIRE_OPEN("/a%2Fb/..;/c?x=1&y=?",
-                         "X-Multi: one\r\nx-MULTI:two\r\nX-Multi: three  \r\nX-High: caf\xe9\r\n"
-                         "X-Empty:\r\nCookie: malformed; id=7=8; q=\"quoted\"; id=9\r\n"
-                         "Cookie: later=yes\r\n"
-                         "Sec-WebSocket-Protocol: chat.v2, ,chat\r\nSec-WebSocket-Protocol: raw\r\n"));
+  ask_and_wait(
+      &w, &p,
+      WIRE_OPEN("/a%2Fb/..;/c?x=1&y=?",
+                "X-Multi: one\r\nx-MULTI:two\r\nX-Multi: three  \r\nX-High: caf\xe9\r\n"
+                "X-Empty:\r\nCookie: malformed; id=7=8; q=\"quoted\"; id=9\r\n"
+                "Cookie: later=yes\r\n"
+                "Sec-WebSocket-Protocol: chat.v2, ,chat\r\nSec-WebSocket-Protocol: raw\r\n"));
   peer_expect_101(&p); /* not answered in on_request: accepted by default */
   peer_drop(&p);
   world_stop(&w);
@@ -173,13 +174,24 @@ static void test_request_large_body_arrives_whole_and_above_16_mib_is_refused(vo
 }
 
 static void answer_badly(World *w, ws_request *r) {
-  static const ws_header bad[] = {
-      {"X-A", "a\rb"},   {"X-A", "a\nb"},        {"X-A", "a\r\nX-B: 1"}, {"X A", "v"},
-      {"", "v"},         {"X:A", "v"},           {"X\r\nA", "v"},        {"Upgrade", "h2c"},
-      {"CONNECTION", "keep-alive"},              {"Sec-WebSocket-Accept", "x"},
-      {"sec-websocket-protocol", "x"},           {"Sec-WebSocket-Extensions", "x"},
-      {"Content-Length", "0"},                   {"Transfer-Encoding", "chunked"},
-      {NULL, "v"},       {"X-A", NULL},          {"X-A", "a\x7f"},       {"X-A", "a\x01"}};
+  static const ws_header bad[] = {{"X-A", "a\rb"},
+                                  {"X-A", "a\nb"},
+                                  {"X-A", "a\r\nX-B: 1"},
+                                  {"X A", "v"},
+                                  {"", "v"},
+                                  {"X:A", "v"},
+                                  {"X\r\nA", "v"},
+                                  {"Upgrade", "h2c"},
+                                  {"CONNECTION", "keep-alive"},
+                                  {"Sec-WebSocket-Accept", "x"},
+                                  {"sec-websocket-protocol", "x"},
+                                  {"Sec-WebSocket-Extensions", "x"},
+                                  {"Content-Length", "0"},
+                                  {"Transfer-Encoding", "chunked"},
+                                  {NULL, "v"},
+                                  {"X-A", NULL},
+                                  {"X-A", "a\x7f"},
+                                  {"X-A", "a\x01"}};
   static const int statuses[] = {-1, 0, 99, 100, 101, 199, 600, 1000};
   ws_accept how;
   (void)w;
@@ -241,7 +253,8 @@ static void other_open(ws_conn *c, void *user) {
 }
 
 static void accept_with_handlers(World *w, ws_request *r) {
-  static const ws_header headers[] = {{"Set-Cookie", "a=1"}, {"Set-Cookie", "b=2"}, {"Server", "mine"}};
+  static const ws_header headers[] = {
+      {"Set-Cookie", "a=1"}, {"Set-Cookie", "b=2"}, {"Server", "mine"}};
   ws_handlers h;
   ws_accept how;
   WS_INIT(&h);

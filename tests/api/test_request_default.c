@@ -20,7 +20,8 @@ static void expect_refusal(World *w, const char *request, int status, const char
   peer_expect_status(&p, status, head, sizeof head);
   assert_non_null(strstr(head, "\r\nConnection: close"));
   assert_non_null(strstr(head, "\r\nContent-Length: "));
-  if (must_have != NULL && strstr(head, must_have) == NULL) fail_msg("no %s in\n%s", must_have, head);
+  if (must_have != NULL && strstr(head, must_have) == NULL)
+    fail_msg("no %s in\n%s", must_have, head);
   peer_expect_gone(&p);
   peer_drop(&p);
 }
@@ -37,12 +38,18 @@ static void test_request_that_breaks_a_rule_gets_its_status(void **state) {
       {WIRE_GET("/", ""), 426, "\r\nConnection: close, Upgrade\r\n"},
       {WIRE_GET("/", ""), 426, "\r\nSec-WebSocket-Version: 13\r\n"},
       {WIRE_GET("/", "Upgrade: h2c\r\nConnection: Upgrade\r\n"), 426, NULL},
-      {WIRE_GET("/", "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
-                     "Sec-WebSocket-Key: " SAMPLE_KEY "\r\n"), 400, NULL},
-      {WIRE_GET("/", "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 8\r\n"
-                     "Sec-WebSocket-Key: " SAMPLE_KEY "\r\n"), 426, "Sec-WebSocket-Version: 13"},
-      {WIRE_GET("/", "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
-                     "Sec-WebSocket-Key: short\r\n"), 400, NULL},
+      {WIRE_GET("/",
+                "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+                "Sec-WebSocket-Key: " SAMPLE_KEY "\r\n"),
+       400, NULL},
+      {WIRE_GET("/",
+                "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 8\r\n"
+                "Sec-WebSocket-Key: " SAMPLE_KEY "\r\n"),
+       426, "Sec-WebSocket-Version: 13"},
+      {WIRE_GET("/",
+                "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+                "Sec-WebSocket-Key: short\r\n"),
+       400, NULL},
       {WIRE_OPEN("/", "Host: again\r\n"), 400, NULL},
       {WIRE_OPEN("/", "Content-Length: 5\r\n"), 400, NULL},
       {WIRE_OPEN("/", "Transfer-Encoding: chunked\r\n"), 400, NULL},

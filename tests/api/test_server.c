@@ -35,8 +35,7 @@ static const char *in_directory(const char *name) {
   return path;
 }
 
-static int listen_on(World *w, const char *host, uint16_t port, uint32_t flags,
-                     ws_listener **out) {
+static int listen_on(World *w, const char *host, uint16_t port, uint32_t flags, ws_listener **out) {
   ws_listen_config c;
   WS_INIT(&c);
   c.host = host;

@@ -124,9 +124,7 @@ void peer_send_frame(Peer *p, uint8_t first, const void *payload, size_t len) {
   free(frame);
 }
 
-void peer_send_text(Peer *p, const char *text) {
-  peer_send_frame(p, FIN_TEXT, text, strlen(text));
-}
+void peer_send_text(Peer *p, const char *text) { peer_send_frame(p, FIN_TEXT, text, strlen(text)); }
 
 void peer_send_close(Peer *p, uint16_t code, const char *reason) {
   uint8_t body[128];

@@ -42,8 +42,9 @@ void side_open(Side *s) {
     side_expect_sent_text(s, "HTTP/1.1 101 ");
   } else {
     side_expect_sent_text(s, "GET / HTTP/1.1\r\n");
-    side_say(s, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n"
-                "Connection: Upgrade\r\nSec-WebSocket-Accept: " SAMPLE_ACCEPT "\r\n\r\n");
+    side_say(s,
+             "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n"
+             "Connection: Upgrade\r\nSec-WebSocket-Accept: " SAMPLE_ACCEPT "\r\n\r\n");
     side_expect(s, "open ");
   }
   s->cut = cut;

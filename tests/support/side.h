@@ -24,8 +24,8 @@ typedef struct Side {
   ws_engine_config config;
   ws_close_info how;
   char reason[128];
-  char log[8192];      /* events: "request open text:hi close:1000/1000/0 " */
-  uint8_t *sent;       /* taken from the engine, not yet expected */
+  char log[8192]; /* events: "request open text:hi close:1000/1000/0 " */
+  uint8_t *sent;  /* taken from the engine, not yet expected */
   size_t sent_len, sent_taken;
 } Side;
 

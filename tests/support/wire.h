@@ -9,25 +9,26 @@
 #include <stdint.h>
 
 enum { /* first byte of a frame */
-  FIN_TEXT = 0x81,
-  FIN_BINARY = 0x82,
-  FIN_CLOSE = 0x88,
-  FIN_PING = 0x89,
-  FIN_PONG = 0x8a,
-  PART_TEXT = 0x01,
-  PART_BINARY = 0x02,
-  PART_MORE = 0x00,
-  PART_LAST = 0x80
+       FIN_TEXT = 0x81,
+       FIN_BINARY = 0x82,
+       FIN_CLOSE = 0x88,
+       FIN_PING = 0x89,
+       FIN_PONG = 0x8a,
+       PART_TEXT = 0x01,
+       PART_BINARY = 0x02,
+       PART_MORE = 0x00,
+       PART_LAST = 0x80
 };
 
 #define SAMPLE_KEY "dGhlIHNhbXBsZSBub25jZQ=="
 #define SAMPLE_ACCEPT "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
 
 /* An opening handshake: WIRE_OPEN("/chat", "Origin: null\r\n"). */
-#define WIRE_OPEN(target, more)                                            \
-  "GET " target " HTTP/1.1\r\nHost: localhost:9001\r\nUpgrade: websocket\r\n" \
-  "Connection: Upgrade\r\nSec-WebSocket-Key: " SAMPLE_KEY                  \
-  "\r\nSec-WebSocket-Version: 13\r\n" more "\r\n"
+#define WIRE_OPEN(target, more)                                                                    \
+  "GET " target                                                                                    \
+  " HTTP/1.1\r\nHost: localhost:9001\r\nUpgrade: websocket\r\n"                                    \
+  "Connection: Upgrade\r\nSec-WebSocket-Key: " SAMPLE_KEY "\r\nSec-WebSocket-Version: 13\r\n" more \
+  "\r\n"
 
 #define WIRE_GET(target, more) "GET " target " HTTP/1.1\r\nHost: localhost:9001\r\n" more "\r\n"
 
