@@ -75,6 +75,8 @@ void Conn::on_flush() {
 void Conn::settle() {
   if (retired()) return;
   write_out();
+  // What most turns leave behind: everything is written, and what is watched and armed will do.
+  if (engine_.at_rest() && !blocked_ && !paused_ && interest() == kReadable && armed()) return;
   // Once a turn: an application that refills the queue in on_drain must not hold the loop.
   if (engine_.take_drained() && opened() && handlers_->on_drain != nullptr) {
     call_back([this] { handlers_->on_drain(to_handle(this), user_); });

@@ -110,6 +110,7 @@ class Conn final : public Watcher,
 
   // conn_read.cpp
   void read_in();
+  bool may_read();
   void read_landing(std::span<uint8_t> landing);
   void take_read(const IoResult& r);
   void pump();
@@ -125,6 +126,7 @@ class Conn final : public Watcher,
 
   // conn_write.cpp
   void write_out();
+  IoResult write_many(size_t* total);
   Error finish(bool pressed_before, Error result, uint32_t flags);
   void output_queued(uint32_t flags);
   void wait_for_room();

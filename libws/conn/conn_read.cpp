@@ -16,27 +16,33 @@ constexpr size_t kEarlyData = 16 * 1024;
 }  // namespace
 
 void Conn::read_in() {
-  bool answering = engine_.request() != nullptr && engine_.input_pending();
-  if ((paused_ && !engine_.ended()) || answering) {
-    // Nothing was to be read, so this is a hangup: the peer has reset the connection, and
-    // level-triggered it would be reported for ever.
-    loop().unwatch(this);
-    engine_.abort(WS_ERR_EOF, 0, "the peer reset the connection");
-    return pump();
-  }
-  // Held input goes first; it is already on its way through on_deferred.
-  if (engine_.input_pending()) return;
-  std::span<uint8_t> landing = engine_.landing();
-  if (!landing.empty()) return read_landing(landing);
-
   size_t room = loop().read_bytes();
-  if (engine_.request() != nullptr && room > kEarlyData) room = kEarlyData;
+  if (!engine_.at_rest() || paused_) {
+    if (!may_read()) return;
+    std::span<uint8_t> landing = engine_.landing();
+    if (!landing.empty()) return read_landing(landing);
+    if (engine_.request() != nullptr && room > kEarlyData) room = kEarlyData;
+  }
   uint8_t* buffer = loop().read_buffer();
   IoResult r = transport_.read(buffer, room);
   if (r.status != IoResult::kOk) return take_read(r);
   bytes_in_ += r.bytes;
   engine_.feed(buffer, r.bytes);
   pump();
+}
+
+bool Conn::may_read() {
+  bool answering = engine_.request() != nullptr && engine_.input_pending();
+  if ((paused_ && !engine_.ended()) || answering) {
+    // Nothing was to be read, so this is a hangup: the peer has reset the connection, and
+    // level-triggered it would be reported for ever.
+    loop().unwatch(this);
+    engine_.abort(WS_ERR_EOF, 0, "the peer reset the connection");
+    pump();
+    return false;
+  }
+  // Held input goes first; it is already on its way through on_deferred.
+  return !engine_.input_pending();
 }
 
 // A large message is under way: its bytes go straight to their place, and what follows it into

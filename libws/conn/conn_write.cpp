@@ -17,15 +17,9 @@ constexpr size_t kDirectWriteBytes = 64 * 1024;
 
 void Conn::write_out() {
   while (engine_.has_output() && !blocked_) {
-    ws_slice slices[kSlicesPerWrite];
-    iovec iov[kSlicesPerWrite];
-    size_t n = engine_.output(slices, kSlicesPerWrite);
-    size_t total = 0;
-    for (size_t i = 0; i < n; ++i) {
-      iov[i] = {const_cast<void*>(slices[i].data), slices[i].len};
-      total += slices[i].len;
-    }
-    IoResult r = transport_.write(iov, n);
+    const ws_slice only = engine_.only_output();
+    size_t total = only.len;
+    const IoResult r = total != 0 ? transport_.write(only.data, total) : write_many(&total);
     if (r.status == IoResult::kFailed) {
       engine_.abort(WS_ERR_IO, r.sys_errno, "writing to the socket failed");
       tell_later();
@@ -40,6 +34,18 @@ void Conn::write_out() {
     engine_.sent(r.bytes);
     if (r.bytes < total) blocked_ = true;
   }
+}
+
+IoResult Conn::write_many(size_t* total) {
+  ws_slice slices[kSlicesPerWrite];
+  iovec iov[kSlicesPerWrite];
+  size_t n = engine_.output(slices, kSlicesPerWrite);
+  *total = 0;
+  for (size_t i = 0; i < n; ++i) {
+    iov[i] = {const_cast<void*>(slices[i].data), slices[i].len};
+    *total += slices[i].len;
+  }
+  return transport_.write(iov, n);
 }
 
 // A call of the application has queued something.

@@ -41,6 +41,7 @@ class Watcher : public TimerNode {
   virtual void on_retired() = 0;
 
   int fd() const { return fd_; }
+  uint32_t interest() const { return interest_; }
   bool retired() const { return retired_ != 0; }
 
  protected:

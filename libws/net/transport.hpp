@@ -20,6 +20,7 @@ class Transport {
     const iovec areas[2] = {{first, first_len}, {second, second_len}};
     return socket_readv(fd_, areas, 2);
   }
+  IoResult write(const void* data, size_t len) { return socket_write(fd_, data, len); }
   IoResult write(const iovec* slices, size_t count) { return socket_writev(fd_, slices, count); }
 
   // Nothing more will be written; the peer sees the end after what is on its way.

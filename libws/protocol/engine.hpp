@@ -77,6 +77,10 @@ class Engine {
   void feed(uint8_t* data, size_t len);
   // The same from bytes that must not be changed.  Errors: NOMEM.
   Error feed_copy(Bytes data);
+  // Open, and nothing unfinished or held: the next bytes may go anywhere and begin a frame.
+  bool at_rest() const {
+    return state_ == State::kOpen && partial_ == nullptr && in_ == in_end_ && !drained_;
+  }
   bool input_pending() const { return in_ != in_end_; }
   // Where bytes of the message under assembly may be read directly; empty when anywhere will do.
   std::span<uint8_t> landing();
@@ -109,6 +113,8 @@ class Engine {
   // ---- output ----
   bool has_output() const { return !outbox_.empty(); }
   size_t output(ws_slice* out, size_t max) const { return outbox_.slices(out, max); }
+  // The output when it is in one piece, which it is after a turn of small messages; else empty.
+  ws_slice only_output() const { return outbox_.only_slice(); }
   // n may be 0: the peer took nothing.
   void sent(size_t n);
   size_t buffered() const { return outbox_.bytes(); }

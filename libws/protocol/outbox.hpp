@@ -37,6 +37,10 @@ class Outbox {
   bool put_pong(BlockPool& pool, const uint8_t* frame, size_t len);
 
   size_t slices(ws_slice* out, size_t max) const;
+  ws_slice only_slice() const {
+    if (head_ == nullptr || head_ != tail_ || head_->ext_len != 0) return {nullptr, 0};
+    return {head_->bytes() + head_->begin, head_->size()};
+  }
   void consume(BlockPool& pool, size_t n);
   void clear(BlockPool& pool);
 
