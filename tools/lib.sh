@@ -210,10 +210,10 @@ leave_sudo() { # SCRIPT [ARGUMENT]...
   fi
 }
 
-# Files of the project whose name matches a regular expression; without git, all that are there.
+# Files of the project, new ones too, whose name matches a regular expression; without git, all that are there.
 tracked() { # REGEX
   {
-    git -C "$root" ls-files 2>/dev/null | grep . ||
+    git -C "$root" ls-files -co --exclude-standard 2>/dev/null | grep . ||
       (cd "$root" && find . -name 'build*' -prune -o -type f -print | sed 's,^\./,,')
   } | grep -E -- "$1"
 }
@@ -267,7 +267,7 @@ build_quietly() { # DIRECTORY TARGETS OPTION...
   : >"$log" 2>/dev/null ||
     die "cannot write to $dir: it belongs to $(stat -c %U "$dir"); remove it and try again"
   # shellcheck disable=SC2086 # a list of words
-  if ! { configure "$dir" "$@" && meson compile -C "$dir" -j "$jobs" $targets; } >"$log" 2>&1; then
+  if ! { configure "$dir" "$@" && meson compile -C "$dir" -j "$jobs" --ninja-args=-k0 $targets; } >"$log" 2>&1; then
     grep -E -m 5 -A 5 'error:|ERROR:|FAILED:' "$log" >&2 || tail -n 20 "$log" >&2
     say "The whole output is in $log" >&2
     return 1
