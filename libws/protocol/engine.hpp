@@ -130,16 +130,17 @@ class Engine {
   // The steady path of a server is inlined into its caller: bench/instructions shows what a call
   // for each of its steps would cost.
   Error send(ws_opcode op, Bytes data, uint32_t flags) {
-    bool plain = state_ == State::kOpen && role_ == Role::kServer && sending_op_ == 0 &&
-                 (flags & ~uint32_t{WS_SEND_LATER}) == 0 &&
-                 (data.data() != nullptr || data.empty()) && fits(data.size()) &&
-                 (op == WS_OP_BINARY || (op == WS_OP_TEXT && utf8_valid(data.data(), data.size())));
+    const size_t len = data.size();
+    const bool plain = state_ == State::kOpen && role_ == Role::kServer && sending_op_ == 0 &&
+                       flags == 0 && outbox_.fits(len, limits_.send_limit) &&
+                       (data.data() != nullptr || len == 0) &&
+                       (op == WS_OP_BINARY || (op == WS_OP_TEXT && utf8_valid(data.data(), len)));
     if (!plain) return send_checked(op, data, flags);
-    uint8_t* out = outbox_.reserve(shared_.blocks, kMaxFrameHeader + data.size());
+    uint8_t* out = outbox_.reserve(shared_.blocks, kMaxFrameHeader + len);
     if (out == nullptr) return send_checked(op, data, flags);
-    size_t n = encode_frame(out, true, static_cast<uint8_t>(op), data.size(), nullptr);
-    mask_copy(out + n, data.data(), data.size(), 0);  // a key of 0 copies, short ones inline
-    outbox_.commit(n + data.size());
+    const size_t n = encode_frame(out, true, static_cast<uint8_t>(op), len, nullptr);
+    mask_copy(out + n, data.data(), len, 0);  // a key of 0 copies, short payloads inline
+    outbox_.commit(n + len);
     return finish_send();
   }
   Error send_part(ws_opcode op, Bytes data, bool last);

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "libws/protocol/block.hpp"
+#include "libws/protocol/frame.hpp"
 
 #include <libws/base.h>
 
@@ -13,6 +14,11 @@ class Outbox {
  public:
   bool empty() const { return head_ == nullptr; }
   size_t bytes() const { return bytes_; }
+
+  // A frame of `len` surely stays within the limit, whatever its header; Engine::fits is exact.
+  bool fits(size_t len, uint64_t limit) const {
+    return len < limit && bytes_ + kMaxFrameHeader <= limit - len;
+  }
 
   // Room for n contiguous bytes at the end, or null when out of memory.  Follow with commit().
   uint8_t* reserve(BlockPool& pool, size_t n) {
