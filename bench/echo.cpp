@@ -152,8 +152,7 @@ void WsReader::begin_frame() {
       if (length > kMostControlPayload) die("control frame of %llu bytes", 1ULL * length);
       control_.clear();
       break;
-    default:
-      die("reply with unknown opcode: 0x%02x", head_[0]);
+    default: die("reply with unknown opcode: 0x%02x", head_[0]);
   }
   const bool is_control = opcode >= Opcode::kClose;
   if (is_control && (head_[0] & kFin) == 0) die("control frame in fragments");
