@@ -128,6 +128,7 @@ void test_mask_rfc_example_is_hello(void**) {
   assert_memory_equal(data, "Hello", 5);
 }
 
+// bad: 91
 void test_mask_lengths_0_to_300_before_guard_page_are_exact(void**) {
   const Guarded area(1);
   const std::vector<uint8_t> src = noise(300, 1);
@@ -140,6 +141,7 @@ void test_mask_lengths_0_to_300_before_guard_page_are_exact(void**) {
   }
 }
 
+// bad: 91
 void test_mask_lengths_0_to_300_after_guard_page_are_exact(void**) {
   const Guarded area(1);
   const std::vector<uint8_t> src = noise(300, 2);
@@ -152,6 +154,7 @@ void test_mask_lengths_0_to_300_after_guard_page_are_exact(void**) {
   }
 }
 
+// bad: 92
 void test_mask_extreme_keys_are_exact(void**) {
   const Guarded area(1);
   const std::vector<uint8_t> src = noise(300, 3);
@@ -162,6 +165,7 @@ void test_mask_extreme_keys_are_exact(void**) {
   }
 }
 
+// bad: 92
 void test_mask_keys_of_each_single_byte_are_exact(void**) {
   const std::vector<uint8_t> src = noise(300, 4);
   std::vector<uint8_t> out(300);
@@ -228,6 +232,7 @@ void test_mask_one_mebibyte_is_exact(void**) {
   }
 }
 
+// bad: 92
 void test_mask_split_at_every_offset_equals_whole(void**) {
   constexpr size_t kLen = 300;
   const std::vector<uint8_t> src = noise(kLen, 8);

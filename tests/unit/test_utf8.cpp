@@ -198,8 +198,11 @@ void test_utf8_all_sequences_of_1_and_2_bytes_match_reference(void**) {
   check_exhaustively(2);
 }
 
+// req: 100
+// bad: 114
 void test_utf8_all_sequences_of_3_bytes_match_reference(void**) { check_exhaustively(3); }
 
+// bad: 114
 void test_utf8_sequences_of_4_bytes_in_class_corners_match_reference(void**) {
   const Named scalar{"scalar", *libws::utf8_ops(CpuLevel::kScalar)};
   for (unsigned a = 0xF0; a <= 0xF4; ++a) {
@@ -247,6 +250,7 @@ void test_utf8_noncharacters_and_extremes_are_accepted(void**) {
   }
 }
 
+// bad: 109
 void test_utf8_overlong_and_malformed_are_refused_at_the_first_impossible_byte(void**) {
   const struct {
     string text;
@@ -339,6 +343,7 @@ void test_utf8_corner_sequences_of_4_bytes_in_ascii_match_reference(void**) {
   }
 }
 
+// bad: 115
 void test_utf8_bad_byte_in_long_ascii_is_found_at_its_offset(void**) {
   for (size_t len : {66u, 67u, 100u, 128u, 131u, 200u, 300u, 400u}) {
     string text(len, 'a');
@@ -378,6 +383,7 @@ void test_utf8_short_texts_with_one_other_byte_are_exact(void**) {
   }
 }
 
+// bad: 108
 void test_utf8_code_points_cut_at_every_position_are_accepted(void**) {
   for (size_t before : {0u, 1u, 30u, 61u, 64u, 100u}) {
     const string text = string(before, 'a') + sample_text() + string(70, 'b') + sample_text();
