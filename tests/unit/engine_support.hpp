@@ -30,7 +30,8 @@ namespace libws::test {
 inline std::string hex(std::string_view s) {
   static const char digits[] = "0123456789abcdef";
   std::string out;
-  for (unsigned char c : s) {
+  for (char signed_char : s) {
+    const auto c = static_cast<unsigned char>(signed_char);
     out += digits[c >> 4];
     out += digits[c & 15];
   }
@@ -109,7 +110,7 @@ struct Setup {
   std::function<void(Limits&)> limits;
 };
 
-class Peer : private RequestHost {
+class Peer final : private RequestHost {
  public:
   explicit Peer(const Setup& setup) : role_(setup.role), resources_(8192, test_random, &seed_) {
     if (setup.limits) setup.limits(limits_);

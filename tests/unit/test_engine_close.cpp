@@ -52,8 +52,8 @@ constexpr unsigned kByPeer = WS_CLOSE_BY_PEER;
 // bad: 118, 121, 137
 void test_engine_close_from_the_peer_is_echoed(void**) {
   for (Role role : kBothRoles) {
-    for (unsigned code : {1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 1014,
-                          3000, 3999, 4000, 4999}) {
+    for (unsigned code : {1000u, 1001u, 1002u, 1003u, 1007u, 1008u, 1009u, 1010u, 1011u, 1012u,
+                          1013u, 1014u, 3000u, 3999u, 4000u, 4999u}) {
       auto c = static_cast<uint16_t>(code);
       assert_string_equal(
           events_of({role, false, {}}, frame(role, kClose, close_body(c, "bye"))).c_str(),
