@@ -119,6 +119,9 @@ class Peer final : private RequestHost {
     engine->tick();
   }
 
+  // The engine gives its blocks back to the pool, so it goes first.
+  ~Peer() { engine.reset(); }
+
   // Past the handshake, logs empty.
   static std::unique_ptr<Peer> opened(const Setup& setup) {
     auto p = std::make_unique<Peer>(setup);
