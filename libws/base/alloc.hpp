@@ -5,6 +5,7 @@
 #include "libws/base/system.hpp"
 
 #include <cstddef>
+#include <cstdint>
 #include <limits>
 #include <memory>
 #include <new>
@@ -18,9 +19,12 @@ namespace libws {
 bool set_allocator_hook(void* (*resize)(void* user, void* ptr, size_t bytes), void* user);
 void* hook_resize(void* ptr, size_t bytes);
 
-// Null on failure.
-inline void* try_alloc(size_t bytes) { return sys().resize(nullptr, bytes); }
-inline void* try_resize(void* ptr, size_t bytes) { return sys().resize(ptr, bytes); }
+// Null on failure.  No object is larger than PTRDIFF_MAX, so a size that is came from a caller's
+// absurd length and the allocator is not asked.
+inline void* try_resize(void* ptr, size_t bytes) {
+  return bytes <= PTRDIFF_MAX ? sys().resize(ptr, bytes) : nullptr;
+}
+inline void* try_alloc(size_t bytes) { return try_resize(nullptr, bytes); }
 inline void release(void* ptr) {
   if (ptr != nullptr) sys().resize(ptr, 0);
 }

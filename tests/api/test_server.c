@@ -396,6 +396,7 @@ static void test_server_out_of_descriptors_recovers_without_spinning(void **stat
   ws_loop_stats before, after;
   WS_INIT(&before);
   WS_INIT(&after);
+  if (valgrind_is_on()) skip();
   world_join(w, &p);
   peer_connect(&q, w->loop, w->port);
   peer_say(&q, WIRE_OPEN("/", ""));
@@ -426,6 +427,7 @@ static void test_server_out_of_descriptors_goes_on_when_one_is_closed(void **sta
   World *w = *state;
   Peer p, q;
   struct rlimit old, low;
+  if (valgrind_is_on()) skip();
   world_join(w, &p);
   peer_connect(&q, w->loop, w->port);
   peer_say(&q, WIRE_OPEN("/", ""));

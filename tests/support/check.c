@@ -21,6 +21,7 @@ void check_bytes(const void *got, size_t got_len, const void *want, size_t want_
 }
 
 int faults_are_on(void) { return getenv("LIBWS_FAULT") != NULL; }
+int valgrind_is_on(void) { return getenv("LIBWS_TEST_VALGRIND") != NULL; }
 
 uint64_t clock_ms(void) {
   struct timespec now;

@@ -35,6 +35,9 @@ void check_bytes(const void *got, size_t got_len, const void *want, size_t want_
 
 /* LIBWS_FAULT is set: sockets do less than they are asked for, so nothing can be counted. */
 int faults_are_on(void);
+/* The gate that runs a test under valgrind says so: valgrind takes a connection and drops it where
+ * the kernel would say EMFILE. */
+int valgrind_is_on(void);
 
 /* A monotonic clock in milliseconds, not the library's. */
 uint64_t clock_ms(void);
