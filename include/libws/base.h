@@ -95,9 +95,17 @@ typedef enum ws_error {
   WS_ERR_CANCELLED = -10,  /* ended by this side: abort, or its server or loop was freed */
 
   /* Network; ws_close_info.sys_errno has the system's reason. */
-  WS_ERR_IO = -20,   /* a system call on the socket failed */
-  WS_ERR_EOF = -23,  /* the peer closed the transport without a Close frame */
-  WS_ERR_ADDR = -24, /* cannot bind: in use, forbidden or malformed */
+  WS_ERR_IO = -20,      /* a system call on the socket failed */
+  WS_ERR_DNS = -21,     /* the host's name has no address, or could not be looked up */
+  WS_ERR_CONNECT = -22, /* no address of the host took the connection */
+  WS_ERR_EOF = -23,     /* the peer closed the transport without a Close frame */
+  WS_ERR_ADDR = -24,    /* cannot bind: in use, forbidden or malformed */
+  WS_ERR_PROXY = -25,   /* the proxy refused, or did not speak its protocol */
+
+  /* TLS; ws_close_info.detail has OpenSSL's reason. */
+  WS_ERR_TLS = -40,        /* handshake or record failed, or the peer sent an alert */
+  WS_ERR_TLS_CONFIG = -41, /* certificate, key, CA or ciphers cannot be used */
+  WS_ERR_TLS_VERIFY = -42, /* the peer's certificate chain or name was not accepted */
 
   /* Opening handshake. */
   WS_ERR_HTTP = -60,        /* malformed HTTP */
@@ -160,9 +168,14 @@ typedef struct ws_request ws_request;   /* shared */
 typedef struct ws_engine ws_engine;     /* owner  */
 typedef struct ws_loop ws_loop;         /* owner  */
 typedef struct ws_timer ws_timer;       /* owner  */
+typedef struct ws_tls ws_tls;           /* shared */
 typedef struct ws_conn ws_conn;         /* shared */
 typedef struct ws_server ws_server;     /* owner  */
 typedef struct ws_listener ws_listener; /* owned by its server */
+typedef struct ws_client ws_client;     /* owner  */
+typedef struct ws_sync ws_sync;         /* owner  */
+
+typedef struct ws_tls_info ws_tls_info; /* tls.h: how a connection is secured */
 
 #ifdef __cplusplus
 } /* extern "C" */

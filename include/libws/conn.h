@@ -16,6 +16,7 @@
 #include <libws/config.h>
 #include <libws/loop.h>
 #include <libws/message.h>
+#include <libws/tls.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -56,6 +57,10 @@ WS_API const char *ws_conn_peer(const ws_conn *c); /* as ws_request_peer; valid 
                                                       call of it on this thread */
 WS_API const char *ws_conn_subprotocol(const ws_conn *c); /* "" if none */
 WS_API int ws_conn_is_open(const ws_conn *c);             /* 1 from on_open until a close begins */
+
+/* How it is secured.  The strings are valid until on_close has returned.
+ * Errors: STATE (plain), CLOSED, INVALID. */
+WS_API int ws_conn_get_tls(const ws_conn *c, ws_tls_info *out);
 
 /* Queue one message (op TEXT or BINARY).  Sends made inside a callback are written together when
  * the turn ends; outside one, at once, unless WS_SEND_LATER.  Text must be UTF-8 (RFC 6455 5.6)

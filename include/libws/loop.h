@@ -35,8 +35,8 @@ typedef struct ws_loop_config {
 WS_API int ws_loop_new(const ws_loop_config *cfg, ws_loop **out);
 
 /* Abort everything still on the loop, deliver each on_close (and each posted task with
- * cancelled = 1), then release it.  Servers, listeners and timers of this loop are gone with
- * it; connections and requests still held become inert.
+ * cancelled = 1), then release it.  Servers, listeners, clients and timers of this loop are
+ * gone with it; connections and requests still held become inert.
  * Errors: REENTRANT (nothing was done). */
 WS_API int ws_loop_free(ws_loop *l);
 

@@ -50,6 +50,11 @@ WS_API const char *ws_request_subprotocol(const ws_request *r, size_t i);
 /* "192.0.2.7:50412", "[2001:db8::1]:443", "unix:", or "" when there is no socket. */
 WS_API const char *ws_request_peer(const ws_request *r);
 
+/* How the request came over TLS (tls.h), the client's certificate included.  The strings are
+ * valid while the request's connection is.
+ * Errors: STATE (plain), CLOSED (the connection is gone), INVALID. */
+WS_API int ws_request_get_tls(const ws_request *r, ws_tls_info *out);
+
 typedef struct ws_handlers ws_handlers; /* conn.h */
 
 /* How to accept.  `handlers` and `user` are ignored when the request belongs to a bare engine. */

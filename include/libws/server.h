@@ -56,6 +56,7 @@ typedef struct ws_listen_config {
   uint32_t unix_mode;    /* permission bits of the socket file [0600] */
   uint32_t backlog;      /* [511] */
   uint32_t flags;
+  ws_tls *tls; /* with a certificate; the listener keeps a reference.  NULL = plain */
 } ws_listen_config;
 
 /* Start accepting.  The listener belongs to the server and lives until ws_listener_close() or
@@ -68,6 +69,11 @@ WS_API int ws_server_listen(ws_server *s, const ws_listen_config *cfg, ws_listen
  * and closes `fd` once this succeeds; it becomes non-blocking and close-on-exec.
  * Errors: INVALID (not a listening stream socket), IO, NOMEM, STATE. */
 WS_API int ws_server_listen_fd(ws_server *s, int fd, ws_listener **out);
+
+/* Certificates for connections accepted from now on; those that are open keep theirs.  Load the
+ * new files with ws_tls_new(): when that fails the old ones stay in use.  NULL = plain.
+ * Errors: INVALID (`tls` has no certificate). */
+WS_API int ws_listener_set_tls(ws_listener *ln, ws_tls *tls);
 
 WS_API uint16_t ws_listener_port(const ws_listener *ln); /* 0 for unix */
 WS_API void ws_listener_close(ws_listener *ln);          /* open connections go on */

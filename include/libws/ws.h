@@ -8,10 +8,13 @@
 #include <libws/base.h>
 #include <libws/message.h>
 #include <libws/config.h>
+#include <libws/tls.h>
 #include <libws/request.h>
 #include <libws/engine.h>
 #include <libws/loop.h>
 #include <libws/conn.h>
 #include <libws/server.h>
+#include <libws/client.h>
+#include <libws/sync.h>
 
 #endif /* LIBWS_WS_H */

@@ -46,6 +46,16 @@ const char* ws_conn_subprotocol(const ws_conn* c) {
 
 int ws_conn_is_open(const ws_conn* c) { return c != nullptr && impl(c)->is_open() ? 1 : 0; }
 
+int ws_conn_get_tls(const ws_conn* c, ws_tls_info* out) {
+  return guarded([&] {
+    if (c == nullptr) return null_argument("connection");
+    if (out == nullptr) return null_argument("out");
+    ws_tls_info info;
+    if (Error e = impl(c)->get_tls(&info)) return e;
+    return write_struct(info, out, "ws_tls_info");
+  });
+}
+
 int ws_conn_send(ws_conn* c, ws_opcode op, const void* data, size_t len, uint32_t flags) {
   return guarded([&] {
     return c != nullptr ? impl(c)->send(op, bytes(data, len), flags) : null_argument("connection");

@@ -4,6 +4,7 @@
 
 #include <libws/conn.h>
 #include <libws/request.h>
+#include <libws/tls.h>
 
 using namespace libws;
 
@@ -73,6 +74,18 @@ const char* ws_request_subprotocol(const ws_request* r, size_t i) {
 
 const char* ws_request_peer(const ws_request* r) {
   return r != nullptr ? from_handle<Request>(r)->peer() : nullptr;
+}
+
+int ws_request_get_tls(const ws_request* r, ws_tls_info* out) {
+  return guarded([&] {
+    if (r == nullptr) return null_argument("request");
+    RequestHost* host = from_handle<Request>(r)->current_host();
+    if (host == nullptr) return fail(WS_ERR_CLOSED, "get_tls: the connection is gone");
+    if (out == nullptr) return null_argument("out");
+    ws_tls_info info;
+    if (Error e = host->tls_info(&info)) return e;
+    return write_struct(info, out, "ws_tls_info");
+  });
 }
 
 int ws_request_accept(ws_request* r, const ws_accept* how) {

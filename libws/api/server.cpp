@@ -3,6 +3,7 @@
 #include "libws/api/config.hpp"
 #include "libws/api/guard.hpp"
 #include "libws/api/loop.hpp"
+#include "libws/api/strings.hpp"
 #include "libws/protocol/http_write.hpp"
 #include "libws/protocol/origin.hpp"
 
@@ -13,15 +14,6 @@ using namespace libws;
 namespace {
 
 Server* impl(const ws_server* s) { return from_handle<Server>(s); }
-
-Error copy_strings(const char* const* from, size_t count, const char* name, Vector<String>* to) {
-  if (from == nullptr && count != 0) return null_argument(name);
-  for (size_t i = 0; i < count; ++i) {
-    if (from[i] == nullptr) return null_argument(name);
-    to->emplace_back(from[i]);
-  }
-  return Error();
-}
 
 Error check_subprotocols(const Vector<String>& names) {
   for (const String& name : names) {
@@ -101,6 +93,16 @@ int ws_server_listen_fd(ws_server* s, int fd, ws_listener** out) {
     Listener* listener = nullptr;
     if (Error e = impl(s)->listen_fd(fd, &listener)) return e;
     if (out != nullptr) *out = to_handle(listener);
+    return Error();
+  });
+}
+
+int ws_listener_set_tls(ws_listener* ln, ws_tls* tls) {
+  return guarded([&] {
+    if (ln == nullptr) return null_argument("listener");
+    TlsContext* context = tls != nullptr ? from_handle<TlsContext>(tls) : nullptr;
+    if (Error e = check_server_tls(context)) return e;
+    from_handle<Listener>(ln)->set_tls(Ref<TlsContext>::share(context));
     return Error();
   });
 }

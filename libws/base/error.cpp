@@ -63,8 +63,14 @@ const char* error_text(int code) {
     case WS_ERR_TIMEOUT: return "timed out";
     case WS_ERR_CANCELLED: return "cancelled by this side";
     case WS_ERR_IO: return "a system call failed";
+    case WS_ERR_DNS: return "the host's name could not be looked up";
+    case WS_ERR_CONNECT: return "no address of the host took the connection";
     case WS_ERR_EOF: return "the peer went away without a closing handshake";
     case WS_ERR_ADDR: return "the address cannot be used";
+    case WS_ERR_PROXY: return "the proxy refused or broke its protocol";
+    case WS_ERR_TLS: return "TLS failed";
+    case WS_ERR_TLS_CONFIG: return "a certificate, key or TLS setting cannot be used";
+    case WS_ERR_TLS_VERIFY: return "the peer's certificate was not accepted";
     case WS_ERR_HTTP: return "malformed HTTP";
     case WS_ERR_HTTP_STATUS: return "the handshake was refused with an HTTP status";
     case WS_ERR_HANDSHAKE: return "the opening handshake is not valid";

@@ -3,8 +3,10 @@
 #include "libws/base/alloc.hpp"
 #include "libws/base/crypto.hpp"
 
+#include <pthread.h>
 #include <unistd.h>
 #include <cerrno>
+#include <csignal>
 #include <cstring>
 #include <ctime>
 #ifdef __linux__
@@ -13,6 +15,14 @@
 #endif
 
 namespace libws {
+namespace {
+
+// Address space, of which only what is touched costs memory.  getaddrinfo keeps answers of up to
+// 64 KiB on the stack, and what the system's nsswitch modules do there is not ours to know.
+constexpr size_t kThreadStackBytes = size_t{512} << 10;
+
+}  // namespace
+
 namespace real {
 
 void* resize(void* ptr, size_t bytes) { return hook_resize(ptr, bytes); }
@@ -86,6 +96,29 @@ int timerfd() {
 #endif
 
 int poll(pollfd* fds, nfds_t count, int timeout_ms) { return ::poll(fds, count, timeout_ms); }
+
+int getaddrinfo(const char* host, const char* service, const addrinfo* hints, addrinfo** out) {
+  return ::getaddrinfo(host, service, hints, out);
+}
+
+void freeaddrinfo(addrinfo* list) { ::freeaddrinfo(list); }
+
+int start_thread(void* (*run)(void*), void* arg) {
+  pthread_attr_t attributes;
+  if (int e = pthread_attr_init(&attributes)) return e;
+  pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+  // A failure (the program's thread-local data needs more) leaves the default, which does too.
+  pthread_attr_setstacksize(&attributes, kThreadStackBytes);
+  // The thread inherits the mask: the program's signals are its own threads' to handle.
+  sigset_t all, before;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &before);
+  pthread_t thread;
+  int rc = pthread_create(&thread, &attributes, run, arg);
+  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  pthread_attr_destroy(&attributes);
+  return rc;
+}
 
 }  // namespace real
 }  // namespace libws

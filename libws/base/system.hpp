@@ -5,6 +5,7 @@
 // release build the same names are plain calls with no indirection.
 #pragma once
 
+#include <netdb.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <sys/types.h>
@@ -43,6 +44,10 @@ struct System {
   int (*epoll_wait)(int epfd, epoll_event* out, int max, int timeout_ms);
 #endif
   int (*poll)(pollfd* fds, nfds_t count, int timeout_ms);
+  int (*getaddrinfo)(const char* host, const char* service, const addrinfo* hints, addrinfo** out);
+  void (*freeaddrinfo)(addrinfo* list);
+  // Runs run(arg) on a new thread, detached and with all signals blocked; 0, or an errno.
+  int (*start_thread)(void* (*run)(void*), void* arg);
 };
 
 // What the operating system really does.
@@ -71,17 +76,20 @@ int epoll_ctl(int epfd, int op, int fd, epoll_event* ev);
 int epoll_wait(int epfd, epoll_event* out, int max, int timeout_ms);
 #endif
 int poll(pollfd* fds, nfds_t count, int timeout_ms);
+int getaddrinfo(const char* host, const char* service, const addrinfo* hints, addrinfo** out);
+void freeaddrinfo(addrinfo* list);
+int start_thread(void* (*run)(void*), void* arg);
 }  // namespace real
 
 inline constexpr System kRealSystem = {
-    real::resize,       real::now_us,    real::random,     real::recv,       real::recvv,
-    real::send,         real::sendv,     real::accept,     real::socket,     real::bind,
-    real::listen,       real::connect,   real::setsockopt, real::getsockopt, real::shutdown,
-    real::close,        real::eventfd,   real::timerfd,
+    real::resize,       real::now_us,      real::random,       real::recv,         real::recvv,
+    real::send,         real::sendv,       real::accept,       real::socket,       real::bind,
+    real::listen,       real::connect,     real::setsockopt,   real::getsockopt,   real::shutdown,
+    real::close,        real::eventfd,     real::timerfd,
 #ifdef __linux__
-    real::epoll_create, real::epoll_ctl, real::epoll_wait,
+    real::epoll_create, real::epoll_ctl,   real::epoll_wait,
 #endif
-    real::poll,
+    real::poll,         real::getaddrinfo, real::freeaddrinfo, real::start_thread,
 };
 
 #ifdef LIBWS_TESTING

@@ -9,15 +9,15 @@ std::atomic<uint64_t> next_id{1};
 
 }  // namespace
 
-Conn::Conn(ConnShared& shared, ConnOwner& owner, Ref<ConnPolicy> policy, Role role, int fd,
-           const Address& peer)
+Conn::Conn(ConnShared& shared, ConnOwner& owner, Ref<ConnPolicy> policy, Role role,
+           Transport&& transport, const Address& peer)
     : shared_(Ref<ConnShared>::share(&shared)),
       policy_(std::move(policy)),
       owner_(&owner),
       handlers_(&policy_->handlers),
       id_(next_id.fetch_add(1, std::memory_order_relaxed)),
       peer_(peer),
-      transport_(fd),
+      transport_(std::move(transport)),
       engine_(role, policy_->limits, shared.resources, policy_->handlers.on_chunk != nullptr) {}
 
 Conn::~Conn() {
@@ -26,13 +26,28 @@ Conn::~Conn() {
 }
 
 Error Conn::start() {
+  if (Error e = watch()) return e;
+  engine_.tick();
+  arm_timer();
+  return Error();
+}
+
+Error Conn::start(const OpenRequest& open, uint64_t began_us) {
+  use_clock();
+  if (Error e = engine_.start_client(open)) return e;
+  if (Error e = watch()) return e;
+  engine_.began_at(began_us);
+  arm_timer();
+  tell_later();
+  return Error();
+}
+
+Error Conn::watch() {
   use_clock();
   if ((policy_->limits.flags & WS_CONN_NAGLE) == 0) socket_set_nodelay(transport_.fd());
   if (Error e = loop().watch(this, transport_.fd(), kReadable)) return e;
   loop().connection_added();
   ref();
-  engine_.tick();
-  arm_timer();
   return Error();
 }
 
@@ -42,6 +57,7 @@ void Conn::on_ready(uint32_t events) {
   resources().now_us = loop().now_us();
   if ((events & kWritable) != 0) {
     blocked_ = false;
+    flush_transport();
     write_out();
   }
   if ((events & (kReadable | kHangup)) != 0) read_in();
@@ -58,6 +74,7 @@ void Conn::on_timeout() {
 void Conn::on_deferred() {
   use_clock();
   pump();
+  if (transport_.has_unread() && wants_input()) read_in();
   settle();
 }
 
@@ -76,10 +93,16 @@ void Conn::settle() {
   if (retired()) return;
   write_out();
   // What most turns leave behind: everything is written, and what is watched and armed will do.
-  if (engine_.at_rest() && !blocked_ && !paused_ && interest() == kReadable && armed()) return;
+  if (engine_.at_rest() && !blocked_ && !paused_ && interest() == kReadable && armed() &&
+      !transport_.has_unread()) {
+    return;
+  }
   // Once a turn: an application that refills the queue in on_drain must not hold the loop.
-  if (engine_.take_drained() && opened() && handlers_->on_drain != nullptr) {
-    call_back([this] { handlers_->on_drain(to_handle(this), user_); });
+  if (engine_.take_drained() && opened()) {
+    call_back([this] {
+      if (owner_ != nullptr) owner_->on_drained(*this);
+      if (handlers_->on_drain != nullptr) handlers_->on_drain(to_handle(this), user_);
+    });
     write_out();
   }
   // Writing may have failed, and a callback may have closed: tell before waiting.
@@ -89,17 +112,15 @@ void Conn::settle() {
   if ((want & WS_WANT_EOF) != 0 && !write_ended_) {
     write_ended_ = true;
     transport_.end_writing();
+    if (transport_.unsent() != 0) blocked_ = true;
   }
+  if (transport_.has_unread() && wants_input()) tell_later();
   watch_what_is_wanted();
   arm_timer();
 }
 
 void Conn::watch_what_is_wanted() {
-  uint32_t interest = 0;
-  bool reading = !paused_ || engine_.ended();
-  if (reading && !engine_.input_pending() && (engine_.want() & WS_WANT_READ) != 0) {
-    interest |= kReadable;
-  }
+  uint32_t interest = wants_input() ? uint32_t{kReadable} : 0u;
   if (blocked_) interest |= kWritable;
   if (loop().set_interest(this, interest).failed()) {
     engine_.abort(WS_ERR_IO, 0, "the poller refused a change");
@@ -124,6 +145,9 @@ void Conn::tear_down() {
   inert_.store(true, std::memory_order_release);
   engine_.release_buffers();
   loop().retire(this);
+  // RFC 8446 6.1: our close_notify, when the peer ended first.  An aborted stream is not told
+  // to be whole.
+  if (secure() && engine_.closed_cleanly() && !write_ended_) transport_.end_writing();
   transport_.close();
   loop().connection_removed();
   if (owner_ != nullptr) std::exchange(owner_, nullptr)->on_gone(*this);
@@ -159,6 +183,7 @@ Error Conn::resume() {
 Error Conn::close(uint16_t code, std::string_view reason) {
   if (Error e = enter("close")) return e;
   if (Error e = engine_.close(code, reason)) return e;
+  asked_to_close_ = true;
   // The answer must be read, and messages are dropped from here on, so a pause has no purpose.
   paused_ = false;
   engine_.set_paused(false);
@@ -170,6 +195,7 @@ Error Conn::close(uint16_t code, std::string_view reason) {
 void Conn::abort() {
   if (inert_.load(std::memory_order_relaxed)) return;
   use_clock();
+  asked_to_close_ = true;
   engine_.abort(WS_ERR_CANCELLED, 0, "aborted by this side");
   if (!pumping_) tell_later();
 }
@@ -181,6 +207,11 @@ void Conn::get_stats(ws_conn_stats* out) const {
   out->bytes_out = bytes_out_;
   out->messages_dropped = dropped_;
   out->rtt_us = engine_.rtt_us();
+}
+
+Error Conn::get_tls(ws_tls_info* out) {
+  if (closed_given_ && !pumping_) return fail(WS_ERR_CLOSED, "get_tls: the connection is closed");
+  return transport_.info(out);
 }
 
 Error Conn::accept(const AcceptOptions& how) {

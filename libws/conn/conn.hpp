@@ -23,14 +23,15 @@ namespace libws {
 
 class Conn;
 
-// Who made the connection: a server, later a client.
+// Who made the connection: a server or a client.
 class ConnOwner {
  public:
   // A request to answer; if it returns unanswered, it must hold a reference or answer later.
   virtual void on_request(Conn& conn, Request& request) = 0;
-  virtual void on_opened(Conn& conn) = 0;
-  virtual void on_ended(Conn& conn) = 0;  // after on_close, or instead of it
-  virtual void on_gone(Conn& conn) = 0;   // the descriptor is closed; forget the connection
+  virtual void on_opened(Conn& conn) = 0;  // before on_open
+  virtual void on_drained(Conn&) {}        // before on_drain
+  virtual void on_ended(Conn& conn) = 0;   // after on_close, or instead of it
+  virtual void on_gone(Conn& conn) = 0;    // the descriptor is closed; forget the connection
 
  protected:
   ~ConnOwner() = default;
@@ -51,12 +52,15 @@ class Conn final : public Watcher,
                    public RefCounted<Conn>,
                    public Allocated {
  public:
-  // Owns fd from here on, also when start() fails.  Throws std::bad_alloc.
-  Conn(ConnShared& shared, ConnOwner& owner, Ref<ConnPolicy> policy, Role role, int fd,
-       const Address& peer);
+  // Owns the transport from here on, also when start() fails.  Throws std::bad_alloc.
+  Conn(ConnShared& shared, ConnOwner& owner, Ref<ConnPolicy> policy, Role role,
+       Transport&& transport, const Address& peer);
 
-  // Puts it on the loop, which then holds a reference of its own until the end.
+  // A server's: puts it on the loop, which then holds a reference of its own until the end.
   Error start();
+  // A client's, the same: the request leaves with the loop, and the handshake timeout counts from
+  // `began_us`.
+  Error start(const OpenRequest& open, uint64_t began_us);
 
   // ---- the public calls of conn.h, same contracts ----
   Error send(ws_opcode op, Bytes data, uint32_t flags);
@@ -72,6 +76,7 @@ class Conn final : public Watcher,
   Error close(uint16_t code, std::string_view reason);
   void abort();
   void get_stats(ws_conn_stats* out) const;
+  Error get_tls(ws_tls_info* out);
 
   uint64_t id() const { return id_; }
   // Null once on_close has returned.
@@ -83,13 +88,25 @@ class Conn final : public Watcher,
   const PackedAddress& peer() const { return peer_; }
   const char* subprotocol() const { return engine_.subprotocol(); }
   bool is_open() const { return engine_.is_open() && opened_; }
-  uint64_t buffered() const { return engine_.buffered(); }
+  uint64_t buffered() const { return engine_.buffered() + transport_.unsent(); }
 
   // ---- for the owner ----
   // The library's own answer to the request that on_request() got.
   void refuse(int status, const char* why) { engine_.refuse(status, why); }
   bool opened() const { return opened_ && !closed_given_; }  // between on_open and on_close
+  bool above_high() const { return engine_.above_high(); }
+  // Calls on_drained() once the queue is short, although no send has reported BACKPRESSURE.
+  void report_drain() { engine_.press(); }
   bool was_opened() const { return opened_; }
+  bool secure() const { return transport_.secure(); }
+  // close() or abort() was called: the end is this side's wish.
+  bool asked_to_close() const { return asked_to_close_; }
+  const ws_close_info& close_info() const { return engine_.close_info(); }  // in on_ended()
+  const Head* response() const { return engine_.response(); }
+  const char* response_header(std::string_view name, size_t* len) {
+    return engine_.response_header(name, len);
+  }
+  Bytes response_body() const { return engine_.response_body(); }
   // The owner is going away: no more calls to it.
   void disown() { owner_ = nullptr; }
 
@@ -107,9 +124,11 @@ class Conn final : public Watcher,
   // RequestHost
   Error accept(const AcceptOptions& how) override;
   Error respond(const Response& response) override;
+  Error tls_info(ws_tls_info* out) override { return get_tls(out); }
 
   // conn_read.cpp
   void read_in();
+  bool wants_input() const;
   bool may_read();
   void read_landing(std::span<uint8_t> landing);
   void take_read(const IoResult& r);
@@ -126,12 +145,15 @@ class Conn final : public Watcher,
 
   // conn_write.cpp
   void write_out();
+  void flush_transport();
+  void write_failed(const IoResult& r);
   IoResult write_many(size_t* total);
   Error finish(bool pressed_before, Error result, uint32_t flags);
   void output_queued(uint32_t flags);
   void wait_for_room();
 
   // conn.cpp
+  Error watch();
   void use_clock();
   Error enter(const char* what);
   void settle();
@@ -161,6 +183,7 @@ class Conn final : public Watcher,
   bool paused_ : 1 = false;
   bool blocked_ : 1 = false;  // the kernel takes no more; waiting for kWritable
   bool write_ended_ : 1 = false;
+  bool asked_to_close_ : 1 = false;
   std::atomic<bool> inert_{false};  // for other threads: posting is pointless
   Transport transport_;
   Engine engine_;

@@ -31,6 +31,11 @@ void Conn::read_in() {
   pump();
 }
 
+bool Conn::wants_input() const {
+  const bool reading = !paused_ || engine_.ended();
+  return reading && !engine_.input_pending() && (engine_.want() & WS_WANT_READ) != 0;
+}
+
 bool Conn::may_read() {
   bool answering = engine_.request() != nullptr && engine_.input_pending();
   if ((paused_ && !engine_.ended()) || answering) {
@@ -69,12 +74,11 @@ void Conn::read_landing(std::span<uint8_t> landing) {
 
 void Conn::take_read(const IoResult& r) {
   if (r.status == IoResult::kWouldBlock) return;
-  if (r.status == IoResult::kEof) {
+  if (r.status == IoResult::kEof && !transport_.truncated()) {
     engine_.feed_eof();
-  } else if (r.sys_errno == ECONNRESET || r.sys_errno == EPIPE) {
-    engine_.abort(WS_ERR_EOF, r.sys_errno, "the peer reset the connection");
   } else {
-    engine_.abort(WS_ERR_IO, r.sys_errno, "reading from the socket failed");
+    const TransportFault fault = transport_.fault(r, "reading from the socket failed");
+    engine_.abort(fault.error, fault.sys_errno, fault.detail);
   }
   pump();
 }
@@ -136,14 +140,19 @@ void Conn::dispatch(const Event& ev) {
   }
 }
 
-// A request that the library refused never reaches the application; the operator hears of it here.
+// A request that the library refused, or a peer whose TLS failed, never reaches the application;
+// the operator hears of it here.
 void Conn::log_refusal() const {
   const ws_close_info& how = engine_.close_info();
-  if (how.http_status == 0 || how.error == WS_ERR_HTTP_STATUS) return;
   const Log& log = loop().log();
-  if (!log.enabled(WS_LOG_WARN)) return;
+  if (!log.enabled(WS_LOG_WARN) || engine_.role() == Role::kClient) return;
   char peer[kAddressTextBytes];
   peer_.print(peer);
+  if (how.error == WS_ERR_TLS || how.error == WS_ERR_TLS_VERIFY) {
+    log.write(WS_LOG_WARN, "tls peer=%s why=\"%s\"", peer, how.detail);
+    return;
+  }
+  if (how.http_status == 0 || how.error == WS_ERR_HTTP_STATUS) return;
   const Request* request = engine_.request();
   log.write(WS_LOG_WARN, "refuse peer=%s status=%d path=\"%s\" origin=\"%s\" why=\"%s\"", peer,
             how.http_status, Escaped(request != nullptr ? request->path() : "").c_str(),

@@ -28,6 +28,16 @@ Error ConnShared::post(ws_task_fn fn, void* arg) {
   return loop_->post(fn, arg);
 }
 
+Error ConnShared::default_tls(Ref<TlsContext>* out) {
+  if (!default_tls_) {
+    ws_tls_config config;
+    WS_INIT(&config);
+    if (Error e = TlsContext::create(config, &default_tls_)) return e;
+  }
+  *out = default_tls_;
+  return Error();
+}
+
 void ConnShared::on_loop_gone() {
   std::lock_guard lock(gate_);
   loop_ = nullptr;

@@ -4,7 +4,9 @@
 
 #include "libws/base/alloc.hpp"
 #include "libws/base/ref.hpp"
+#include "libws/conn/connect_turn.hpp"
 #include "libws/net/loop.hpp"
+#include "libws/net/tls_context.hpp"
 #include "libws/protocol/engine.hpp"
 
 #include <mutex>
@@ -22,16 +24,22 @@ class ConnShared final : public LoopCompanion, public RefCounted<ConnShared>, pu
   // Posts to the loop, or CLOSED when it is gone.  Thread: any.
   Error post(ws_task_fn fn, void* arg);
 
+  // The settings of a client that has none of its own: the system's roots.  Made on first use.
+  // Errors: TLS_CONFIG, NOMEM.
+  Error default_tls(Ref<TlsContext>* out);
+
   void on_loop_gone() override;  // no more posts from here on
   void release() override { unref(); }
 
   EngineResources resources;
+  ConnectTurns connect_turns;
 
  private:
   friend class RefCounted<ConnShared>;
   explicit ConnShared(Loop& loop);
   ~ConnShared() = default;
 
+  Ref<TlsContext> default_tls_;
   std::mutex gate_;
   Loop* loop_;
 };

@@ -20,11 +20,7 @@ void Conn::write_out() {
     const ws_slice only = engine_.only_output();
     size_t total = only.len;
     const IoResult r = total != 0 ? transport_.write(only.data, total) : write_many(&total);
-    if (r.status == IoResult::kFailed) {
-      engine_.abort(WS_ERR_IO, r.sys_errno, "writing to the socket failed");
-      tell_later();
-      return;
-    }
+    if (r.status == IoResult::kFailed) return write_failed(r);
     if (r.status != IoResult::kOk) {
       blocked_ = true;
       engine_.sent(0);
@@ -32,8 +28,30 @@ void Conn::write_out() {
     }
     bytes_out_ += r.bytes;
     engine_.sent(r.bytes);
-    if (r.bytes < total) blocked_ = true;
+    // A socket that takes less than all is full; TLS takes a buffer at a time.
+    if (r.bytes < total && !transport_.secure()) blocked_ = true;
   }
+  // TLS: records that the kernel did not take, also those that a read has caused.
+  if (const size_t unsent = transport_.unsent(); unsent != 0) {
+    blocked_ = true;
+    engine_.below_has(unsent, false);
+  }
+}
+
+// The descriptor is writable: what is below the engine leaves first.
+void Conn::flush_transport() {
+  const size_t before = transport_.unsent();
+  if (before == 0) return;
+  const IoResult r = transport_.flush();
+  if (r.status == IoResult::kFailed) return write_failed(r);
+  const size_t after = transport_.unsent();
+  engine_.below_has(after, after < before);
+}
+
+void Conn::write_failed(const IoResult& r) {
+  const TransportFault fault = transport_.fault(r, "writing to the socket failed");
+  engine_.abort(fault.error, fault.sys_errno, fault.detail);
+  tell_later();
 }
 
 IoResult Conn::write_many(size_t* total) {

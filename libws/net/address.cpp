@@ -4,9 +4,11 @@
 #include "libws/base/system.hpp"
 
 #include <arpa/inet.h>
+#include <net/if.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <cerrno>
+#include <charconv>
 #include <cstddef>
 #include <cstdio>
 #include <cstring>
@@ -19,6 +21,13 @@ constexpr size_t kMaxListenAddresses = 16;
 
 enum : uint8_t { kNone = 0, kUnix = 1, kV4 = 4, kV6 = 6 };
 
+// The port has the same place in both kinds of TCP address.
+constexpr size_t kPortOffset = offsetof(sockaddr_in, sin_port);
+static_assert(kPortOffset == offsetof(sockaddr_in6, sin6_port));
+
+// The longest literal: an IPv6 address, '%' and an interface's name.
+constexpr size_t kMaxLiteral = INET6_ADDRSTRLEN + IF_NAMESIZE;
+
 // sockaddr_storage is bytes to us; copying in and out keeps the aliasing rules.
 sockaddr_in as_v4(const Address& a) {
   sockaddr_in v4;
@@ -30,13 +39,6 @@ sockaddr_in6 as_v6(const Address& a) {
   sockaddr_in6 v6;
   std::memcpy(&v6, &a.storage, sizeof v6);
   return v6;
-}
-
-Address address_from(const void* sa, size_t len) {
-  Address a;
-  std::memcpy(&a.storage, sa, len);
-  a.len = static_cast<socklen_t>(len);
-  return a;
 }
 
 bool system_has_ipv6() {
@@ -61,11 +63,16 @@ Address any_address(uint16_t port) {
 }
 
 struct AddrinfoDeleter {
-  void operator()(addrinfo* list) const { freeaddrinfo(list); }
+  void operator()(addrinfo* list) const { sys().freeaddrinfo(list); }
 };
 
-bool same(const Address& a, const Address& b) {
-  return a.len == b.len && std::memcmp(&a.storage, &b.storage, a.len) == 0;
+// A zone is an interface's name, or its number.
+bool parse_zone(const char* zone, uint32_t* out) {
+  *out = if_nametoindex(zone);
+  if (*out != 0) return true;
+  const char* end = zone + std::strlen(zone);
+  auto [stop, error] = std::from_chars(zone, end, *out);
+  return error == std::errc() && stop == end && *out != 0;
 }
 
 }  // namespace
@@ -76,6 +83,66 @@ uint16_t Address::port() const {
   if (family() == AF_INET) return ntohs(as_v4(*this).sin_port);
   if (family() == AF_INET6) return ntohs(as_v6(*this).sin6_port);
   return 0;
+}
+
+void Address::set_port(uint16_t port) {
+  uint16_t wire = htons(port);
+  std::memcpy(reinterpret_cast<char*>(&storage) + kPortOffset, &wire, sizeof wire);
+}
+
+Address address_from(const void* sa, size_t len) {
+  Address a;
+  std::memcpy(&a.storage, sa, len);
+  a.len = static_cast<socklen_t>(len);
+  return a;
+}
+
+bool address_equal(const Address& a, const Address& b) {
+  if (a.family() != b.family()) return false;
+  if (a.family() == AF_INET) {
+    return a.port() == b.port() && as_v4(a).sin_addr.s_addr == as_v4(b).sin_addr.s_addr;
+  }
+  if (a.family() == AF_INET6) {
+    sockaddr_in6 x = as_v6(a), y = as_v6(b);
+    return x.sin6_port == y.sin6_port && x.sin6_scope_id == y.sin6_scope_id &&
+           std::memcmp(&x.sin6_addr, &y.sin6_addr, sizeof x.sin6_addr) == 0;
+  }
+  return a.len == b.len && std::memcmp(&a.storage, &b.storage, a.len) == 0;
+}
+
+bool address_literal(std::string_view host, Address* out) {
+  char text[kMaxLiteral];
+  if (host.size() >= sizeof text || host.find('\0') != host.npos) return false;
+  text[host.copy(text, sizeof text)] = '\0';
+  sockaddr_in v4{};
+  v4.sin_family = AF_INET;
+  if (inet_pton(AF_INET, text, &v4.sin_addr) == 1) {
+    *out = address_from(&v4, sizeof v4);
+    return true;
+  }
+  sockaddr_in6 v6{};
+  v6.sin6_family = AF_INET6;
+  char* zone = std::strchr(text, '%');
+  if (zone != nullptr) {
+    *zone++ = '\0';
+    if (!parse_zone(zone, &v6.sin6_scope_id)) return false;
+  }
+  if (inet_pton(AF_INET6, text, &v6.sin6_addr) != 1) return false;
+  *out = address_from(&v6, sizeof v6);
+  return true;
+}
+
+Address address_loopback(int family) {
+  if (family == AF_INET6) {
+    sockaddr_in6 v6{};
+    v6.sin6_family = AF_INET6;
+    v6.sin6_addr = in6addr_loopback;
+    return address_from(&v6, sizeof v6);
+  }
+  sockaddr_in v4{};
+  v4.sin_family = AF_INET;
+  v4.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  return address_from(&v4, sizeof v4);
 }
 
 void address_print(const Address& a, char (&out)[kAddressTextBytes]) {
@@ -151,7 +218,7 @@ Error address_for_listening(const char* host, uint16_t port, Vector<Address>* ou
   hints.ai_socktype = SOCK_STREAM;
   hints.ai_flags = AI_PASSIVE;
   addrinfo* raw = nullptr;
-  int rc = getaddrinfo(host, nullptr, &hints, &raw);
+  int rc = sys().getaddrinfo(host, nullptr, &hints, &raw);
   if (rc == EAI_MEMORY) return fail(WS_ERR_NOMEM, "listen on %s", Escaped(host).c_str());
   if (rc == EAI_SYSTEM) {
     return fail_errno(WS_ERR_ADDR, errno, "listen on %s", Escaped(host).c_str());
@@ -163,13 +230,10 @@ Error address_for_listening(const char* host, uint16_t port, Vector<Address>* ou
   for (addrinfo* i = raw; i != nullptr && found.size() < kMaxListenAddresses; i = i->ai_next) {
     if (i->ai_family != AF_INET && i->ai_family != AF_INET6) continue;
     Address a = address_from(i->ai_addr, i->ai_addrlen);
-    // The port has the same place in both.
-    static_assert(offsetof(sockaddr_in, sin_port) == offsetof(sockaddr_in6, sin6_port));
-    uint16_t wire = htons(port);
-    std::memcpy(reinterpret_cast<char*>(&a.storage) + offsetof(sockaddr_in, sin_port), &wire, 2);
+    a.set_port(port);
     // A hosts file may name an address twice, and binding it twice would fail.
     bool known = false;
-    for (const Address& b : found) known = known || same(a, b);
+    for (const Address& b : found) known = known || address_equal(a, b);
     if (!known) found.push_back(a);
   }
   if (found.empty()) return fail(WS_ERR_ADDR, "listen on %s: no address", Escaped(host).c_str());

@@ -17,7 +17,8 @@ struct Address {
 
   Address();
   int family() const { return storage.ss_family; }
-  uint16_t port() const;  // 0 unless TCP
+  uint16_t port() const;         // 0 unless TCP
+  void set_port(uint16_t port);  // of a TCP address
   const sockaddr* get() const { return reinterpret_cast<const sockaddr*>(&storage); }
 };
 
@@ -37,6 +38,17 @@ struct PackedAddress {
   explicit PackedAddress(const Address& a);
   void print(char (&out)[kAddressTextBytes]) const;
 };
+
+// An address from what the system gave.
+Address address_from(const void* sa, size_t len);
+// The same place: what does not say where, such as padding and a flow label, is not compared.
+bool address_equal(const Address& a, const Address& b);
+
+// "192.0.2.7", "2001:db8::1", "fe80::1%eth0" or "fe80::1%2", with port 0; false: not a literal, or
+// its zone does not exist here.
+bool address_literal(std::string_view host, Address* out);
+// 127.0.0.1 or ::1, with port 0.
+Address address_loopback(int family);
 
 // A unix address; a leading '@' is the abstract namespace.  Errors: INVALID (empty, too long).
 Error address_unix(const char* path, Address* out);

@@ -4,6 +4,7 @@
 
 #include "libws/net/loop.hpp"
 #include "libws/net/socket.hpp"
+#include "libws/net/tls_context.hpp"
 
 #include <sys/types.h>
 #include <sys/un.h>
@@ -43,6 +44,9 @@ class Listener final : public Watcher, public Allocated {
   void resume();
 
   AcceptSink& sink() const { return sink_; }
+  // For sockets accepted from now on; null: plain.
+  void set_tls(Ref<TlsContext> tls) { tls_ = std::move(tls); }
+  TlsContext* tls() const { return tls_.get(); }
   uint16_t port() const;  // 0 for unix, or after close()
 
   void on_ready(uint32_t events) override;
@@ -57,6 +61,7 @@ class Listener final : public Watcher, public Allocated {
 
   Loop& loop_;
   AcceptSink& sink_;
+  Ref<TlsContext> tls_;
   int listen_fd_;
   char unix_path_[sizeof(sockaddr_un::sun_path)] = {};  // empty: no file of ours
   dev_t unix_dev_ = 0;

@@ -1,6 +1,7 @@
 #include "libws/net/loop.hpp"
 
 #include "libws/base/system.hpp"
+#include "libws/net/resolver.hpp"
 
 #include <unistd.h>
 #include <cerrno>
@@ -214,6 +215,11 @@ Error Loop::shut_down() {
       member->on_loop_free();
       continue;
     }
+    // Nobody is left to tell the answers of look-ups to.
+    if (resolver_ != nullptr) {
+      resolver_.reset();
+      continue;
+    }
     if (companion_ == nullptr) return {};
     // Other threads post through the companion until it closes; what they posted by then is next.
     companion_->on_loop_gone();
@@ -227,6 +233,11 @@ void Loop::stop() {
 }
 
 Error Loop::post(ws_task_fn fn, void* arg) { return posts_.push(fn, arg); }
+
+Resolver& Loop::resolver() {
+  if (resolver_ == nullptr) resolver_.reset(new Resolver(*this));
+  return *resolver_;
+}
 
 void Loop::get_stats(ws_loop_stats* out) {
   out->turns = turns_;

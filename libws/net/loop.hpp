@@ -14,6 +14,7 @@
 #include "libws/net/poller.hpp"
 #include "libws/net/post_queue.hpp"
 #include "libws/net/timers.hpp"
+#include "libws/net/tls_buffers.hpp"
 
 #include <libws/loop.h>
 
@@ -26,6 +27,7 @@ namespace libws {
 
 class Loop;
 LIBWS_HANDLE(Loop, ws_loop);
+class Resolver;
 
 // Something that lives on a loop: a descriptor (or none), a timer, and a place on the lists of
 // a turn.  One vtable serves all, which keeps an idle connection small.
@@ -111,6 +113,7 @@ class Loop : public Allocated {
   int pollable_fd();  // < 0: a ws_error
   void stop();
   Error post(ws_task_fn fn, void* arg);
+  void post(PostedTask& task) { posts_.push(task); }  // Thread: any
   void get_stats(ws_loop_stats* out);
 
   // The time of this turn, or of the last one when between turns.
@@ -166,9 +169,13 @@ class Loop : public Allocated {
   LoopCompanion* companion() const { return companion_; }
   void set_companion(LoopCompanion* companion) { companion_ = companion; }
 
+  // The loop's name look-ups, made on first use.  Throws std::bad_alloc.
+  Resolver& resolver();
+
   // The receive buffer that every connection of this loop shares.
   uint8_t* read_buffer() { return read_buffer_; }
   size_t read_bytes() const { return read_bytes_; }
+  TlsBuffers& tls_buffers() { return tls_buffers_; }
 
  private:
   // Singly linked through one of the watcher's two next pointers.
@@ -237,6 +244,7 @@ class Loop : public Allocated {
   TimerWheel timers_;
   PostQueue posts_;
   LoopCompanion* companion_ = nullptr;
+  std::unique_ptr<Resolver> resolver_;
   Wakeup wakeup_{*this};
   KernelTimer kernel_timer_{*this};
   List<LoopMember> members_;
@@ -244,6 +252,7 @@ class Loop : public Allocated {
   Queue<&Watcher::next_flush_> flush_;
   List<TimerNode> retired_;  // a retired watcher is disarmed, so its timer's links are free
   uint8_t* read_buffer_ = nullptr;
+  TlsBuffers tls_buffers_;
   size_t read_bytes_;
   int max_events_;
   int timer_fd_ = -1;                         // only once ws_loop_fd() was called

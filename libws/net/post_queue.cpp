@@ -10,18 +10,11 @@
 
 namespace libws {
 
-struct PostQueue::Task : Allocated {
-  Task(ws_task_fn f, void* a) : fn(f), arg(a) {}
-  ws_task_fn fn;
-  void* arg;
-  Task* next = nullptr;
-};
-
 PostQueue::~PostQueue() {
   // The loop has run what was there (Loop::shut_down), unless it never came to life.
   while (head_ != nullptr) {
-    Task* next = head_->next;
-    delete head_;
+    PostedTask* next = head_->next_;
+    if (head_->queues_own_) delete head_;
     head_ = next;
   }
   if (fd_ >= 0) sys().close(fd_);
@@ -34,21 +27,27 @@ Error PostQueue::open() {
 }
 
 Error PostQueue::push(ws_task_fn fn, void* arg) {
-  Task* task = new (std::nothrow) Task(fn, arg);
+  PostedTask* task = new (std::nothrow) PostedTask(fn, arg);
   if (task == nullptr) return fail(WS_ERR_NOMEM, "posted task");
-  bool first;
-  {
-    std::lock_guard<std::mutex> lock(mutex_);
-    (tail_ != nullptr ? tail_->next : head_) = task;
-    tail_ = task;
-    first = !pending_.exchange(true, std::memory_order_release);
-  }
-  if (first) wake();
+  task->queues_own_ = true;
+  push(*task);
   return {};
 }
 
+void PostQueue::push(PostedTask& task) {
+  bool first;
+  {
+    std::lock_guard<std::mutex> lock(mutex_);
+    task.next_ = nullptr;
+    (tail_ != nullptr ? tail_->next_ : head_) = &task;
+    tail_ = &task;
+    first = !pending_.exchange(true, std::memory_order_release);
+  }
+  if (first) wake();
+}
+
 size_t PostQueue::run(ws_loop* loop, int cancelled) {
-  Task* task;
+  PostedTask* task;
   {
     std::lock_guard<std::mutex> lock(mutex_);
     task = head_;
@@ -57,10 +56,10 @@ size_t PostQueue::run(ws_loop* loop, int cancelled) {
   }
   size_t count = 0;
   while (task != nullptr) {
-    Task* next = task->next;
-    ws_task_fn fn = task->fn;
-    void* arg = task->arg;
-    delete task;
+    PostedTask* next = task->next_;
+    ws_task_fn fn = task->fn_;
+    void* arg = task->arg_;
+    if (task->queues_own_) delete task;
     fn(loop, arg, cancelled);
     task = next;
     ++count;

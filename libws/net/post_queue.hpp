@@ -11,6 +11,24 @@
 
 namespace libws {
 
+class PostQueue;
+
+// A task that is part of its poster, so that posting it cannot fail.  It may be posted again once
+// it runs, and stays where it is until then.
+class PostedTask : public Allocated {
+ public:
+  PostedTask(ws_task_fn fn, void* arg) : fn_(fn), arg_(arg) {}
+  PostedTask(const PostedTask&) = delete;
+  PostedTask& operator=(const PostedTask&) = delete;
+
+ private:
+  friend class PostQueue;
+  ws_task_fn fn_;
+  void* arg_;
+  PostedTask* next_ = nullptr;
+  bool queues_own_ = false;  // made by push(fn, arg)
+};
+
 class PostQueue {
  public:
   PostQueue() = default;
@@ -23,6 +41,8 @@ class PostQueue {
 
   // Thread: any.  In order per calling thread; one wake-up for many posts.
   Error push(ws_task_fn fn, void* arg);
+  // The same with the poster's memory.
+  void push(PostedTask& task);
 
   // True when run() has something to do; a plain load, so a loop can ask every turn.
   bool pending() const { return pending_.load(std::memory_order_acquire); }
@@ -37,10 +57,9 @@ class PostQueue {
   void clear_wake();
 
  private:
-  struct Task;
   std::mutex mutex_;
-  Task* head_ = nullptr;
-  Task* tail_ = nullptr;
+  PostedTask* head_ = nullptr;
+  PostedTask* tail_ = nullptr;
   std::atomic<bool> pending_{false};  // changed under the mutex; true while the list is not empty
   int fd_ = -1;
 };

@@ -164,6 +164,14 @@ Error bind_to(int fd, const Address& address, const Name& name) {
   return fail_errno(WS_ERR_ADDR, reason, "listen %s", name.c_str());
 }
 
+// Nobody listens there, but the system picked that very port for our end, and TCP lets a socket
+// open a connection with itself (RFC 9293 3.5, simultaneous open).
+bool connected_to_itself(int fd, const Address& to) {
+  if (to.family() == AF_UNIX) return false;
+  Address local;
+  return socket_local_address(fd, &local) && address_equal(local, to);
+}
+
 }  // namespace
 
 IoResult socket_read(int fd, void* buf, size_t len) {
@@ -309,6 +317,34 @@ IoResult socket_accept(int listen_fd, int* out, Address* peer) {
     }
   }
   return {IoResult::kFailed, reason, 0};
+}
+
+IoResult socket_connect(const Address& to, int* out) {
+  OwnedFd fd(sys().socket(to.family(), SOCK_STREAM, 0));
+  if (fd.get() < 0) return {IoResult::kFailed, errno, 0};
+  int rc;
+  do {
+    rc = sys().connect(fd.get(), to.get(), to.len);
+  } while (rc < 0 && errno == EINTR);
+  // EALREADY and EISCONN: what a call that was interrupted had begun, under way or done.
+  if (rc == 0 || errno == EISCONN) {
+    if (connected_to_itself(fd.get(), to)) return {IoResult::kFailed, ECONNREFUSED, 0};
+    *out = fd.hand_on();
+    return {IoResult::kOk, 0, 1};
+  }
+  if (errno != EINPROGRESS && errno != EALREADY) return {IoResult::kFailed, errno, 0};
+  *out = fd.hand_on();
+  return {IoResult::kWouldBlock, 0, 0};
+}
+
+IoResult socket_connect_result(int fd, const Address& to) {
+  int error = 0;
+  socklen_t len = sizeof error;
+  if (sys().getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len) != 0) error = errno;
+  if (error == EINPROGRESS || error == EALREADY) return {IoResult::kWouldBlock, 0, 0};
+  if (error == 0 && connected_to_itself(fd, to)) error = ECONNREFUSED;
+  if (error != 0) return {IoResult::kFailed, error, 0};
+  return {IoResult::kOk, 0, 1};
 }
 
 bool socket_local_address(int fd, Address* out) {

@@ -54,6 +54,13 @@ Error socket_adopt_listening(int fd);
 // meaningful; *out and *peer are set.
 IoResult socket_accept(int listen_fd, int* out, Address* peer);
 
+// Starts connecting a new stream socket.  kOk: connected.  kWouldBlock: once it is writable, ask
+// socket_connect_result().  kFailed: there is no socket; EAGAIN on a unix address means that the
+// listener's queue is full for the moment.
+IoResult socket_connect(const Address& to, int* out);
+// kWouldBlock: not yet.
+IoResult socket_connect_result(int fd, const Address& to);
+
 bool socket_local_address(int fd, Address* out);
 
 }  // namespace libws

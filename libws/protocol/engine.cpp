@@ -121,7 +121,7 @@ void Engine::take_eof() {
     case State::kAnswering:
       return end(State::kDone, WS_ERR_EOF, "the peer went away during the handshake");
     default:
-      close_flags_ |= WS_CLOSE_BY_PEER;
+      if (sent_code_ == 0) close_flags_ |= WS_CLOSE_BY_PEER;
       outbox_.clear(shared_.blocks);
       return end(State::kDone, WS_ERR_EOF, "the peer went away without a Close frame");
   }
@@ -188,6 +188,12 @@ void Engine::tick() {
     case State::kDrain: return abort(0, 0, "");
     case State::kDone: return;
   }
+}
+
+void Engine::began_at(uint64_t us) {
+  started_ = true;
+  last_rx_us_ = shared_.now_us;
+  phase_deadline_us_ = limits_.handshake_us == kNeverUs ? kNeverUs : us + limits_.handshake_us;
 }
 
 void Engine::keepalive() {

@@ -71,6 +71,8 @@ class Engine {
 
   // RFC 6455 7.4: codes that may stand in a Close frame, sent or received.
   static bool may_send_code(uint16_t code);
+  // Whether close() can be called so.  Errors: INVALID.
+  static Error check_close(Role role, uint16_t code, std::string_view reason);
 
   // ---- input ----
   // In place: `data` is read and changed until next() returns false.
@@ -117,6 +119,9 @@ class Engine {
   ws_slice only_output() const { return outbox_.only_slice(); }
   // n may be 0: the peer took nothing.
   void sent(size_t n);
+  // For a transport with a buffer of its own (TLS): what it has taken and not passed on has not
+  // been taken by the peer.  `moved`: some of it has left since the last call.
+  void below_has(size_t unsent, bool moved);
   size_t buffered() const { return outbox_.bytes(); }
   // True once after the queue fell to its low mark following a BACKPRESSURE.
   bool take_drained();
@@ -125,6 +130,7 @@ class Engine {
   // BACKPRESSURE was reported and the queue has not drained since; an owner that wrote at once
   // and so did not pass the report on takes it back.
   bool pressed() const { return pressed_; }
+  void press() { pressed_ = true; }
   void forget_pressure() { pressed_ = drained_ = false; }
 
   // The steady path of a server is inlined into its caller: bench/instructions shows what a call
@@ -161,6 +167,9 @@ class Engine {
   bool ended() const { return state_ >= State::kDrain; }  // the outcome is decided
   uint32_t want() const;
   void tick();
+  // Instead of the first tick: the handshake timeout counts from `us`, when a client began to
+  // look for its server.
+  void began_at(uint64_t us);
   uint64_t deadline_us() const;
   void set_chunks(bool chunks) { chunks_ = chunks; }
   // Gives every buffer back; after kDone, so that the destructor may run on any thread.
@@ -168,6 +177,9 @@ class Engine {
   // While paused, silence from the peer is our own doing.
   void set_paused(bool paused);
   const char* subprotocol() const { return protocol_ != nullptr ? protocol_ : ""; }
+  bool closed_cleanly() const { return (close_flags_ & WS_CLOSE_CLEAN) != 0; }
+  // The response a client got, null before it.
+  const Head* response() const;
   const char* response_header(std::string_view name, size_t* len);
   Bytes response_body() const;
   uint32_t rtt_us() const { return rtt_us_; }

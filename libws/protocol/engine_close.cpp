@@ -92,11 +92,11 @@ bool Engine::put_close(uint16_t code, std::string_view reason) {
   return true;
 }
 
-Error Engine::close(uint16_t code, std::string_view reason) {
+Error Engine::check_close(Role role, uint16_t code, std::string_view reason) {
   if (code != 0 && !may_send_code(code)) {
     return fail(WS_ERR_INVALID, "close: code %u must not be sent", code);
   }
-  if (code == 1010 && role_ == Role::kServer) {
+  if (code == 1010 && role == Role::kServer) {
     // RFC 6455 7.4.1: a server says no in the handshake instead.
     return fail(WS_ERR_INVALID, "close: code 1010 is for clients");
   }
@@ -111,6 +111,11 @@ Error Engine::close(uint16_t code, std::string_view reason) {
   if (!utf8_valid(r.data(), r.size())) {
     return fail(WS_ERR_INVALID, "close: reason is not UTF-8");
   }
+  return Error();
+}
+
+Error Engine::close(uint16_t code, std::string_view reason) {
+  if (Error e = check_close(role_, code, reason)) return e;
   if (state_ == State::kOpening || state_ == State::kAnswering) {
     abort(WS_ERR_CANCELLED, 0, "closed before the handshake was done");
     return Error();
@@ -134,8 +139,10 @@ void Engine::abort(int error, int sys_errno, const char* detail) {
     state_ = State::kDone;  // the outcome stands, only the flushing ends
     return;
   }
+  // The refusal is the outcome; only its body was still to come.
+  if (state_ == State::kRefused) return end(State::kDone, error_, detail_);
   sys_errno_ = sys_errno;
-  if (error == WS_ERR_EOF) close_flags_ |= WS_CLOSE_BY_PEER;
+  if (error == WS_ERR_EOF && sent_code_ == 0) close_flags_ |= WS_CLOSE_BY_PEER;
   end(State::kDone, error, detail);
 }
 

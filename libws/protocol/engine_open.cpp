@@ -22,18 +22,6 @@ HeadLimits head_limits_of(const Limits& limits) {
 // A response leaves at no less than this rate, or the connection is dropped.
 constexpr uint64_t kMinResponseBytesPerSecond = 16 * 1024;
 
-// Length of a response's body, UINT64_MAX when only the end of the stream tells (RFC 9112 6.3).
-uint64_t body_length(const Head& head) {
-  size_t i = head.find("Content-Length");
-  if (i == SIZE_MAX || head.find("Transfer-Encoding") != SIZE_MAX) return UINT64_MAX;
-  uint64_t n = 0;
-  for (char c : head.value(i)) {
-    if (c < '0' || c > '9' || n > UINT64_MAX / 10 - 10) return UINT64_MAX;
-    n = n * 10 + static_cast<uint64_t>(c - '0');
-  }
-  return n;
-}
-
 }  // namespace
 
 Engine::Opening::Opening(HeadParser::Kind kind, const Limits& limits)
@@ -213,26 +201,22 @@ void Engine::take_response(Head head, const ResponseVerdict& verdict) {
     open_pending_ = true;
     return;
   }
-  http_status_ = static_cast<uint16_t>(o.response.status());
+  // A 101 that is wrong did not refuse: there is no status to tell.
   if (verdict.error != WS_ERR_HTTP_STATUS) return abort(verdict.error, 0, verdict.why);
+  http_status_ = static_cast<uint16_t>(o.response.status());
   error_ = WS_ERR_HTTP_STATUS;
   detail_ = verdict.why;
-  o.body_left = body_length(o.response);
+  o.body_reader.begin(o.response);
   state_ = State::kRefused;
-  if (o.body_left == 0) end(State::kDone, error_, detail_);
+  if (o.body_reader.complete()) end(State::kDone, error_, detail_);
 }
 
 // The body of a refusal is for the caller's logs and eyes: its beginning is enough.
 void Engine::take_response_body() {
   Opening& o = *opening_;
-  size_t n = static_cast<size_t>(in_end_ - in_);
-  if (n > o.body_left) n = static_cast<size_t>(o.body_left);
-  size_t room = kMaxRefusalBody - o.body.size();
-  if (n > room) n = room;
-  o.body.insert(o.body.end(), in_, in_ + n);
+  const Bytes in = {in_, static_cast<size_t>(in_end_ - in_)};
   in_ = in_end_;
-  if (o.body_left != UINT64_MAX) o.body_left -= n;
-  if (o.body_left == 0 || o.body.size() == kMaxRefusalBody) end(State::kDone, error_, detail_);
+  if (o.body_reader.feed(in, kMaxRefusalBody, &o.body)) end(State::kDone, error_, detail_);
 }
 
 bool Engine::set_protocol(std::string_view name) {
@@ -250,6 +234,10 @@ void Engine::leave_opening() {
   opening_->request->detach();
   delete opening_;
   opening_ = nullptr;
+}
+
+const Head* Engine::response() const {
+  return opening_ != nullptr && opening_->has_response ? &opening_->response : nullptr;
 }
 
 const char* Engine::response_header(std::string_view name, size_t* len) {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "libws/protocol/engine.hpp"
+#include "libws/protocol/http_body.hpp"
 
 namespace libws {
 
@@ -21,8 +22,8 @@ struct Engine::Opening : Allocated {
   bool has_response = false;
   unsigned interim = 0;
   Vector<uint8_t> body;
-  uint64_t body_left = UINT64_MAX;  // UINT64_MAX: until the end of the stream
-  String joined;                    // of the last response_header() that had to join
+  BodyReader body_reader;
+  String joined;  // of the last response_header() that had to join
 };
 
 }  // namespace libws

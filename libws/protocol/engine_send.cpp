@@ -161,6 +161,14 @@ void Engine::sent(size_t n) {
   }
 }
 
+void Engine::below_has(size_t unsent, bool moved) {
+  if (unsent == 0 && outbox_.empty()) {
+    stalled_us_ = 0;
+  } else if (moved || stalled_us_ == 0) {
+    stalled_us_ = shared_.now_us;
+  }
+}
+
 bool Engine::take_drained() {
   if (!drained_) return false;
   drained_ = false;

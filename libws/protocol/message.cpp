@@ -6,14 +6,14 @@
 namespace libws {
 namespace {
 
-Error check(ws_opcode op, Bytes data) {
+Error check(ws_opcode op, Bytes data, bool check_text) {
   if (op != WS_OP_TEXT && op != WS_OP_BINARY) {
     return fail(WS_ERR_INVALID, "message: opcode %d is not TEXT or BINARY", static_cast<int>(op));
   }
   if (data.data() == nullptr && !data.empty()) {
     return fail(WS_ERR_INVALID, "message: data is NULL but the length is %zu", data.size());
   }
-  if (op == WS_OP_TEXT && !utf8_valid(data.data(), data.size())) {
+  if (op == WS_OP_TEXT && check_text && !utf8_valid(data.data(), data.size())) {
     return fail(WS_ERR_UTF8, "message: text of %zu bytes is not UTF-8", data.size());
   }
   return Error();
@@ -25,8 +25,8 @@ void release_block(void* arg, const void*, size_t) { BlockPool::destroy(static_c
 
 }  // namespace
 
-Error Message::copy(ws_opcode op, Bytes data, Ref<Message>* out) {
-  if (Error e = check(op, data)) return e;
+Error Message::copy(ws_opcode op, Bytes data, Ref<Message>* out, bool check_text) {
+  if (Error e = check(op, data, check_text)) return e;
   void* storage = nullptr;
   if (!data.empty()) {
     storage = try_alloc(data.size());
@@ -43,7 +43,7 @@ Error Message::copy(ws_opcode op, Bytes data, Ref<Message>* out) {
 }
 
 Error Message::wrap(ws_opcode op, Bytes data, Release release, void* arg, Ref<Message>* out) {
-  if (Error e = check(op, data)) return e;
+  if (Error e = check(op, data, true)) return e;
   auto* m = new (std::nothrow) Message(op, data, release, arg);
   if (m == nullptr) return fail(WS_ERR_NOMEM, "message");
   *out = Ref<Message>::adopt(m);

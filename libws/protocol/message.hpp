@@ -18,7 +18,7 @@ class Message final : public RefCounted<Message>, public Allocated {
   using Release = void (*)(void* arg, const void* data, size_t len);
 
   // Copies.  Errors: INVALID (opcode), UTF8, NOMEM.
-  static Error copy(ws_opcode op, Bytes data, Ref<Message>* out);
+  static Error copy(ws_opcode op, Bytes data, Ref<Message>* out, bool check_text = true);
   // Borrows until the last reference goes.  Errors: as copy; then `release` was not called.
   static Error wrap(ws_opcode op, Bytes data, Release release, void* arg, Ref<Message>* out);
   // Takes over a block whose bytes are a message that was received (so it was checked); null when

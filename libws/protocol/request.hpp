@@ -35,6 +35,7 @@ class RequestHost {
  public:
   virtual Error accept(const AcceptOptions& how) = 0;
   virtual Error respond(const Response& response) = 0;
+  virtual Error tls_info(ws_tls_info*) { return fail(WS_ERR_STATE, "get_tls: not over TLS"); }
 
  protected:
   ~RequestHost() = default;

@@ -20,7 +20,16 @@ ListenOptions options_from(const ws_listen_config& c) {
   return o;
 }
 
+TlsContext* tls_of(const ws_listen_config& c) {
+  return c.tls != nullptr ? from_handle<TlsContext>(c.tls) : nullptr;
+}
+
 }  // namespace
+
+Error check_server_tls(const TlsContext* tls) {
+  if (tls == nullptr || tls->has_certificate()) return Error();
+  return fail(WS_ERR_INVALID, "a server's ws_tls needs a certificate");
+}
 
 Error Server::listen(const ws_listen_config& c, Listener** out) {
   if (shutdown_ != nullptr) return fail(WS_ERR_STATE, "listen: shutting down");
@@ -33,10 +42,12 @@ Error Server::listen(const ws_listen_config& c, Listener** out) {
   if (c.unix_path != nullptr && (c.host != nullptr || c.port != 0)) {
     return fail(WS_ERR_INVALID, "listen: unix_path and host or port exclude each other");
   }
+  if (Error e = check_server_tls(tls_of(c))) return e;
   return c.unix_path != nullptr ? listen_unix(c, out) : listen_tcp(c, out);
 }
 
 Error Server::listen_tcp(const ws_listen_config& c, Listener** out) {
+  TlsContext* tls = tls_of(c);
   Vector<Address> addresses;
   if (Error e = address_for_listening(c.host, c.port, &addresses)) return e;
   // A name may stand for several addresses; the first that works is the one.
@@ -44,7 +55,7 @@ Error Server::listen_tcp(const ws_listen_config& c, Listener** out) {
   for (const Address& a : addresses) {
     int fd = -1;
     result = socket_listen(a, options_from(c), &fd);
-    if (!result) return start_listener(fd, {}, out);
+    if (!result) return start_listener(fd, {}, tls, out);
   }
   return result;
 }
@@ -54,7 +65,7 @@ Error Server::listen_unix(const ws_listen_config& c, Listener** out) {
   if (Error e = address_unix(c.unix_path, &address)) return e;
   int fd = -1;
   if (Error e = socket_listen(address, options_from(c), &fd)) return e;
-  return start_listener(fd, c.unix_path[0] == '@' ? "" : c.unix_path, out);
+  return start_listener(fd, c.unix_path[0] == '@' ? "" : c.unix_path, tls_of(c), out);
 }
 
 Error Server::listen_fd(int fd, Listener** out) {
@@ -63,12 +74,12 @@ Error Server::listen_fd(int fd, Listener** out) {
   // On a copy, so that a failure leaves the caller's descriptor to the caller.
   int copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
   if (copy < 0) return fail_errno(WS_ERR_IO, errno, "listen_fd");
-  if (Error e = start_listener(copy, {}, out)) return e;
+  if (Error e = start_listener(copy, {}, nullptr, out)) return e;
   socket_close(fd);
   return Error();
 }
 
-Error Server::start_listener(int fd, std::string_view unix_path, Listener** out) {
+Error Server::start_listener(int fd, std::string_view unix_path, TlsContext* tls, Listener** out) {
   Listener* listener = nullptr;
   try {
     listeners_.reserve(listeners_.size() + 1);
@@ -81,6 +92,7 @@ Error Server::start_listener(int fd, std::string_view unix_path, Listener** out)
     listener->close();
     return e;
   }
+  listener->set_tls(Ref<TlsContext>::share(tls));
   listeners_.push_back(listener);
   if (out != nullptr) *out = listener;
   return Error();

@@ -1,5 +1,6 @@
 #include "libws/server/server.hpp"
 
+#include "libws/net/transport_tls.hpp"
 #include "libws/protocol/handshake.hpp"
 #include "libws/protocol/origin.hpp"
 #include "libws/server/shutdown.hpp"
@@ -39,12 +40,20 @@ void Server::abort_all() {
   for (Conn* c = conns_.front(); c != nullptr; c = conns_.next(c)) c->abort();
 }
 
-void Server::on_accept(Listener&, int fd, const Address& peer) {
+void Server::on_accept(Listener& from, int fd, const Address& peer) {
   Conn* conn = nullptr;
   try {
-    conn = new Conn(ConnShared::of(loop_), *this, options_.policy, Role::kServer, fd, peer);
+    Transport transport(fd);
+    if (from.tls() != nullptr) {
+      TlsSession* tls = nullptr;
+      if (TlsSession::accept(*from.tls(), loop_.tls_buffers(), std::move(transport), &tls)) {
+        return loop_.log().write(WS_LOG_ERROR, "accept: %s", last_detail());
+      }
+      transport = Transport(fd, tls);
+    }
+    conn = new Conn(ConnShared::of(loop_), *this, options_.policy, Role::kServer,
+                    std::move(transport), peer);
   } catch (const std::bad_alloc&) {
-    socket_close(fd);
     loop_.log().write(WS_LOG_ERROR, "accept: out of memory, the connection was dropped");
     return;
   }
@@ -62,7 +71,7 @@ void Server::on_accept(Listener&, int fd, const Address& peer) {
 void Server::on_request(Conn& conn, Request& request) {
   Ref<Server> self = Ref<Server>::share(this);
   if (shutdown_ != nullptr) return conn.refuse(503, "shutting down");
-  if (request.is_upgrade() && !origin_allowed(request)) {
+  if (request.is_upgrade() && !origin_allowed(conn, request)) {
     return conn.refuse(403, "origin not allowed");
   }
   if (options_.on_request != nullptr) {
@@ -72,11 +81,11 @@ void Server::on_request(Conn& conn, Request& request) {
   if (!request.answered() && request.unique()) answer_by_default(conn, request);
 }
 
-bool Server::origin_allowed(const Request& request) const {
+bool Server::origin_allowed(const Conn& conn, const Request& request) const {
   std::string_view origin = request.origin();
   if (origin.empty()) return true;  // not a browser (RFC 6455 4.2.1-7)
   if (!origin_views_.empty()) return origin_is_allowed(origin, origin_views_);
-  return origin_is_same_host(origin, request.host(), false);
+  return origin_is_same_host(origin, request.host(), conn.secure());
 }
 
 void Server::answer_by_default(Conn& conn, Request& request) {

@@ -62,11 +62,11 @@ class Server final : public ConnOwner,
   friend class RefCounted<Server>;
   ~Server();
 
-  Error start_listener(int fd, std::string_view unix_path, Listener** out);
+  Error start_listener(int fd, std::string_view unix_path, TlsContext* tls, Listener** out);
   Error listen_tcp(const ws_listen_config& config, Listener** out);
   Error listen_unix(const ws_listen_config& config, Listener** out);
   void close_listeners();
-  bool origin_allowed(const Request& request) const;
+  bool origin_allowed(const Conn& conn, const Request& request) const;
   void answer_by_default(Conn& conn, Request& request);
 
   Loop& loop_;
@@ -79,6 +79,9 @@ class Server final : public ConnOwner,
   size_t held_ = 0;  // all connections, those still shaking hands or closing included
   bool freed_ = false;
 };
+// Errors: INVALID, when it has no certificate to show.  Null is plain, and fine.
+Error check_server_tls(const TlsContext* tls);
+
 LIBWS_HANDLE(Server, ws_server);
 LIBWS_HANDLE(Listener, ws_listener);
 

@@ -4,6 +4,8 @@
  */
 #include "world.h"
 
+#include <stdio.h>
+
 /* bad: 230, 241 */
 static void test_misuse_null_handles_of_calls_with_a_code_are_invalid(void **state) {
   (void)state;
@@ -69,6 +71,38 @@ static void test_misuse_null_handles_of_calls_with_a_code_are_invalid(void **sta
   ws_message_unref(m);
 }
 
+/* bad: 230, 241 */
+static void test_misuse_null_clients_and_tls_settings_are_invalid(void **state) {
+  (void)state;
+  ws_tls_info ti;
+  ws_opcode op;
+  const void *data;
+  size_t len;
+  WS_INIT(&ti);
+  const int codes[] = {
+      ws_tls_new(NULL, NULL),
+      ws_tls_new_self_signed(NULL, NULL),
+      ws_tls_new_self_signed("localhost", NULL),
+      ws_conn_get_tls(NULL, &ti),
+      ws_listener_set_tls(NULL, NULL),
+      ws_request_get_tls(NULL, &ti),
+      ws_client_new(NULL, NULL, NULL),
+      ws_client_close(NULL, 1000, NULL),
+      ws_client_send(NULL, WS_OP_TEXT, "x", 1, 0),
+      ws_client_retry_now(NULL),
+      ws_client_set_headers(NULL, NULL, 0),
+      ws_sync_connect(NULL, NULL, NULL),
+      ws_sync_connect("ws://127.0.0.1:1/", NULL, NULL),
+      ws_sync_send(NULL, WS_OP_TEXT, "x", 1),
+      ws_sync_recv(NULL, 0, &op, &data, &len),
+      ws_sync_close(NULL, 1000, NULL),
+  };
+  for (size_t i = 0; i < COUNT_OF(codes); ++i) {
+    if (codes[i] != WS_ERR_INVALID) fail_msg("call %zu returned %d", i, codes[i]);
+  }
+  assert_detail_has("NULL");
+}
+
 /* bad: 230 */
 static void test_misuse_null_handles_of_getters_give_nothing(void **state) {
   (void)state;
@@ -110,6 +144,18 @@ static void test_misuse_null_handles_of_getters_give_nothing(void **state) {
   assert_int_equal(ws_conn_buffered(NULL), 0);
   assert_int_equal(ws_listener_port(NULL), 0);
   assert_int_equal(ws_server_count(NULL), 0);
+  assert_null(ws_tls_ref(NULL));
+  assert_string_equal(ws_tls_certificate(NULL), "");
+  assert_null(ws_client_conn(NULL));
+  assert_int_equal(ws_client_queued(NULL), 0);
+  assert_int_equal(ws_client_response_status(NULL), 0);
+  assert_null(ws_client_response_header(NULL, "x", &len));
+  assert_int_equal(ws_client_response_header_at(NULL, 0, &h), 0);
+  assert_int_equal(ws_client_response_body(NULL).len, 0);
+  (void)ws_client_url(NULL);
+  assert_null(ws_sync_how(NULL));
+  assert_null(ws_sync_client(NULL));
+  assert_null(ws_sync_conn(NULL));
 }
 
 static void test_misuse_null_may_be_freed(void **state) {
@@ -126,6 +172,9 @@ static void test_misuse_null_may_be_freed(void **state) {
   ws_conn_abort(NULL);
   ws_server_free(NULL);
   ws_listener_close(NULL);
+  ws_tls_unref(NULL);
+  ws_client_free(NULL);
+  ws_sync_free(NULL);
 }
 
 static void some_timer(ws_timer *t, void *user) { (void)t, (void)user; }
@@ -160,6 +209,79 @@ static void test_misuse_null_arguments_of_live_objects_are_invalid(void **state)
   assert_ok(ws_conn_send(w->conn, WS_OP_TEXT, "fine", 4, 0));
   peer_expect_text(&p, "fine");
   peer_drop(&p);
+}
+
+/* bad: 241 */
+static void test_misuse_null_arguments_of_a_client_are_invalid(void **state) {
+  World *w = *state;
+  ws_client_config c;
+  ws_client *cl = NULL;
+  ws_header h, nameless = {NULL, "x"}, empty = {"x", NULL};
+  const char *none = NULL;
+  char url[64];
+  WS_INIT(&c);
+  assert_fails(WS_ERR_INVALID, ws_client_new(w->loop, NULL, &cl)); /* no URL */
+  assert_fails(WS_ERR_INVALID, ws_client_new(w->loop, &c, &cl));
+  snprintf(url, sizeof url, "ws://127.0.0.1:%d/", w->port);
+  c.url = url;
+  assert_fails(WS_ERR_INVALID, ws_client_new(NULL, &c, &cl));
+  assert_fails(WS_ERR_INVALID, ws_client_new(w->loop, &c, NULL));
+  c.header_count = 1;
+  assert_fails(WS_ERR_INVALID, ws_client_new(w->loop, &c, &cl));
+  c.headers = &nameless;
+  assert_fails(WS_ERR_INVALID, ws_client_new(w->loop, &c, &cl));
+  c.headers = &empty;
+  assert_fails(WS_ERR_INVALID, ws_client_new(w->loop, &c, &cl));
+  c.header_count = 0;
+  c.subprotocol_count = 1;
+  assert_fails(WS_ERR_INVALID, ws_client_new(w->loop, &c, &cl));
+  c.subprotocols = &none;
+  assert_fails(WS_ERR_INVALID, ws_client_new(w->loop, &c, &cl));
+  c.subprotocol_count = 0;
+  assert_null(cl);
+  run_for(w->loop, 5);
+  assert_int_equal(w->opened, 0);
+
+  assert_ok(ws_client_new(w->loop, &c, &cl));
+  world_wait_log(w, "open");
+  while (ws_client_conn(cl) == NULL) ws_loop_dispatch(w->loop, 5);
+  assert_fails(WS_ERR_INVALID, ws_client_send(cl, WS_OP_TEXT, NULL, 1, 0));
+  assert_fails(WS_ERR_INVALID, ws_client_set_headers(cl, NULL, 1));
+  assert_null(ws_client_response_header(cl, NULL, NULL));
+  assert_int_equal(ws_client_response_header_at(cl, 0, NULL), 0);
+  assert_int_equal(ws_client_response_header_at(cl, SIZE_MAX, &h), 0);
+  assert_fails(WS_ERR_INVALID, ws_conn_get_tls(ws_client_conn(cl), NULL));
+  assert_ok(ws_client_send(cl, WS_OP_TEXT, "fine", 4, 0));
+  world_wait_log(w, "text:fine");
+  ws_client_free(cl);
+}
+
+/* bad: 241 */
+static void test_misuse_tls_settings_without_their_arguments_are_refused(void **state) {
+  World *w = *state;
+  ws_tls_config c;
+  ws_tls *t = NULL, *client = NULL, *none = NULL;
+  WS_INIT(&c);
+  assert_fails(WS_ERR_INVALID, ws_tls_new_self_signed(NULL, &t));
+  assert_fails(WS_ERR_INVALID, ws_tls_new_self_signed("", &t));
+  c.alternative_count = 1;
+  assert_fails(WS_ERR_INVALID, ws_tls_new(&c, &t));
+  c.alternatives = &none;
+  assert_fails(WS_ERR_INVALID, ws_tls_new(&c, &t));
+  c.alternative_count = 0;
+  c.size = 3;
+  assert_fails(WS_ERR_INVALID, ws_tls_new(&c, &t));
+  c.size = sizeof c;
+  c.flags = 1u << 31;
+  assert_fails(WS_ERR_UNSUPPORTED, ws_tls_new(&c, &t));
+  assert_null(t);
+  c.flags = 0;
+  c.verify = WS_TLS_VERIFY_NONE;
+  assert_ok(ws_tls_new(&c, &client));
+  assert_string_equal(ws_tls_certificate(client), "");
+  assert_fails(WS_ERR_INVALID, ws_listener_set_tls(w->listener, client)); /* no certificate */
+  assert_ok(ws_listener_set_tls(w->listener, NULL));
+  ws_tls_unref(client);
 }
 
 static void answer_nothing(ws_request *r, void *user) {
@@ -220,9 +342,12 @@ int main(void) {
 #define WITH_WORLD(f) cmocka_unit_test_setup_teardown(f, world_setup, world_teardown)
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_misuse_null_handles_of_calls_with_a_code_are_invalid),
+      cmocka_unit_test(test_misuse_null_clients_and_tls_settings_are_invalid),
       cmocka_unit_test(test_misuse_null_handles_of_getters_give_nothing),
       cmocka_unit_test(test_misuse_null_may_be_freed),
       WITH_WORLD(test_misuse_null_arguments_of_live_objects_are_invalid),
+      WITH_WORLD(test_misuse_null_arguments_of_a_client_are_invalid),
+      WITH_WORLD(test_misuse_tls_settings_without_their_arguments_are_refused),
       cmocka_unit_test(test_misuse_of_a_request_leaves_it_answerable),
       cmocka_unit_test(test_misuse_request_kept_and_dropped_unanswered_ends_in_time),
   };

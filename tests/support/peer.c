@@ -119,7 +119,8 @@ void peer_say(Peer *p, const char *text) { peer_send(p, text, strlen(text)); }
 
 void peer_send_frame(Peer *p, uint8_t first, const void *payload, size_t len) {
   uint8_t *frame = malloc(len + WIRE_OVERHEAD);
-  size_t n = wire_client_frame(frame, first, payload, len);
+  size_t n = p->is_server ? wire_server_frame(frame, first, payload, len)
+                          : wire_client_frame(frame, first, payload, len);
   peer_send(p, frame, n);
   free(frame);
 }
@@ -173,6 +174,14 @@ static size_t wait_head(Peer *p) {
   }
 }
 
+void peer_read_head(Peer *p, char *head, size_t room) {
+  size_t n = wait_head(p);
+  assert_true(n < room);
+  memcpy(head, p->in, n);
+  head[n] = '\0';
+  p->taken = n;
+}
+
 void peer_expect_status(Peer *p, int status, char *head, size_t room) {
   char want[32];
   size_t n = wait_head(p);
@@ -201,7 +210,7 @@ void peer_read_frame(Peer *p, WireFrame *out) {
   uint64_t end = clock_ms() + PATIENCE_MS;
   if (p->taken != 0) drop_taken(p);
   while (!wire_parse(p->in, p->len, out)) wait_more(p, end, "a frame");
-  assert_int_equal(out->masked, 0);
+  assert_int_equal(out->masked, p->is_server);
   p->taken = out->size;
 }
 
@@ -228,14 +237,15 @@ void peer_expect_close(Peer *p, uint16_t code) {
   assert_int_equal(f.payload[0] << 8 | f.payload[1], code);
 }
 
-void peer_expect_bytes(Peer *p, const char *text) {
+void peer_expect_data(Peer *p, const void *data, size_t len) {
   uint64_t end = clock_ms() + PATIENCE_MS;
-  size_t len = strlen(text);
   if (p->taken != 0) drop_taken(p);
   while (p->len < len) wait_more(p, end, "bytes");
-  assert_bytes(p->in, len, text, len);
+  assert_bytes(p->in, len, data, len);
   p->taken = len;
 }
+
+void peer_expect_bytes(Peer *p, const char *text) { peer_expect_data(p, text, strlen(text)); }
 
 static void wait_end(Peer *p) {
   uint64_t end = clock_ms() + PATIENCE_MS;

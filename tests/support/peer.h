@@ -16,8 +16,9 @@ typedef struct Peer {
   ws_loop *loop;
   uint8_t *in; /* received, not yet expected */
   size_t len, room;
-  size_t taken; /* front of `in` that the last frame still names */
-  int ended;    /* 1: end of stream, 2: reset */
+  size_t taken;  /* front of `in` that the last frame still names */
+  int ended;     /* 1: end of stream, 2: reset */
+  int is_server; /* libws is the client: frames go out unmasked and must come masked */
 } Peer;
 
 /* Turn the loop until *flag is not 0; returns 0 when that did not happen in time. */
@@ -46,12 +47,17 @@ void peer_expect_101(Peer *p);
 /* A response head with this status; copied to `head` when that is not NULL. */
 void peer_expect_status(Peer *p, int status, char *head, size_t room);
 
-/* The next frame must be unmasked.  Its payload is valid until the next expectation. */
+/* The next HTTP head, whatever it is, as text. */
+void peer_read_head(Peer *p, char *head, size_t room);
+
+/* The next frame must be masked as is_server says.  Its payload is valid until the next
+ * expectation. */
 void peer_read_frame(Peer *p, WireFrame *out);
 void peer_expect_frame(Peer *p, uint8_t first, const void *payload, size_t len);
 void peer_expect_text(Peer *p, const char *text);
 void peer_expect_close(Peer *p, uint16_t code);
 void peer_expect_bytes(Peer *p, const char *text);
+void peer_expect_data(Peer *p, const void *data, size_t len);
 
 void peer_expect_end(Peer *p);   /* the end of the stream, nothing before it */
 void peer_expect_gone(Peer *p);  /* the end or a reset, whatever came before it */

@@ -4,6 +4,7 @@
 #include "libws/base/system.hpp"
 
 #include <arpa/inet.h>
+#include <net/if.h>
 #include <netinet/in.h>
 #include <sys/un.h>
 #include <cerrno>
@@ -173,6 +174,84 @@ void test_listening_address_without_memory_throws_and_leaks_nothing(void**) {
   }
 }
 
+Address literal(const char* text) {
+  Address a;
+  assert_true(address_literal(text, &a));
+  assert_int_equal(a.port(), 0);
+  return a;
+}
+
+uint32_t zone_of(const Address& a) {
+  sockaddr_in6 in;
+  memcpy(&in, &a.storage, sizeof in);
+  return in.sin6_scope_id;
+}
+
+void test_literal_of_each_family_is_an_address(void**) {
+  assert_string_equal(printed(literal("192.0.2.7")).c_str(), "192.0.2.7:0");
+  assert_string_equal(printed(literal("::")).c_str(), "[::]:0");
+  assert_string_equal(printed(literal("2001:DB8::1")).c_str(), "[2001:db8::1]:0");
+  assert_int_equal(literal("192.0.2.7").len, sizeof(sockaddr_in));
+  assert_int_equal(literal("::1").len, sizeof(sockaddr_in6));
+  Address a = literal("2001:db8::1");
+  a.set_port(65535);
+  assert_int_equal(a.port(), 65535);
+  a = literal("192.0.2.7");
+  a.set_port(443);
+  assert_int_equal(a.port(), 443);
+}
+
+void test_literal_with_a_zone_has_its_number(void**) {
+  assert_int_equal(zone_of(literal("fe80::1")), 0);
+  assert_int_equal(zone_of(literal("fe80::1%lo")), if_nametoindex("lo"));
+  assert_int_equal(zone_of(literal("fe80::1%1")), 1);
+  assert_int_equal(zone_of(literal("fe80::1%4294967295")), UINT32_MAX);
+}
+
+void test_literal_that_is_none_is_refused(void**) {
+  Address a;
+  using namespace std::string_view_literals;
+  for (std::string_view text :
+       {""sv, "192.0.2"sv, "192.0.2.256"sv, "192.0.2.1 "sv, "127.1"sv, "0x7f000001"sv, "[::1]"sv,
+        "::1:80:x"sv, "2001:db8::g"sv, "fe80::1%"sv, "fe80::1%0"sv, "fe80::1%4294967296"sv,
+        "fe80::1%nosuchzone0"sv, "fe80::1%1x"sv, "192.0.2.1%1"sv, "example.org"sv, "192.0.2.1\0"sv,
+        "::1\0.example"sv}) {
+    assert_false(address_literal(text, &a));
+    assert_int_equal(a.family(), AF_UNSPEC);
+  }
+  assert_false(address_literal(std::string(100000, '1'), &a));
+}
+
+void test_addresses_are_equal_when_they_are_the_same_place(void**) {
+  assert_true(address_equal(v4("192.0.2.1", 80), v4("192.0.2.1", 80)));
+  assert_false(address_equal(v4("192.0.2.1", 80), v4("192.0.2.1", 81)));
+  assert_false(address_equal(v4("192.0.2.1", 80), v4("192.0.2.2", 80)));
+  assert_true(address_equal(v6("2001:db8::1", 80), v6("2001:db8::1", 80)));
+  assert_false(address_equal(v6("2001:db8::1", 80), v6("2001:db8::1", 81)));
+  assert_false(address_equal(v6("2001:db8::1", 80), v6("2001:db8::2", 80)));
+  assert_false(address_equal(literal("fe80::1%1"), literal("fe80::1%2")));
+  assert_false(address_equal(v4("127.0.0.1", 80), v6("::ffff:127.0.0.1", 80)));
+  Address labelled = v6("2001:db8::1", 80);
+  sockaddr_in6 in;
+  memcpy(&in, &labelled.storage, sizeof in);
+  in.sin6_flowinfo = htonl(5);
+  memcpy(&labelled.storage, &in, sizeof in);
+  assert_true(address_equal(labelled, v6("2001:db8::1", 80)));
+  Address padded = v4("192.0.2.1", 80);
+  memset(reinterpret_cast<char*>(&padded.storage) + offsetof(sockaddr_in, sin_zero), 7, 8);
+  assert_true(address_equal(padded, v4("192.0.2.1", 80)));
+  Address one, two;
+  assert_false(address_unix("/tmp/x", &one).failed());
+  assert_false(address_unix("/tmp/y", &two).failed());
+  assert_true(address_equal(one, one));
+  assert_false(address_equal(one, two));
+}
+
+void test_loopback_is_127_0_0_1_and_1(void**) {
+  assert_string_equal(printed(address_loopback(AF_INET)).c_str(), "127.0.0.1:0");
+  assert_string_equal(printed(address_loopback(AF_INET6)).c_str(), "[::1]:0");
+}
+
 }  // namespace
 
 int main() {
@@ -182,6 +261,11 @@ int main() {
       cmocka_unit_test(test_address_port_is_zero_unless_tcp),
       cmocka_unit_test(test_address_unix_path_of_107_bytes_fits_108_does_not),
       cmocka_unit_test(test_address_abstract_name_of_107_bytes_fits_108_does_not),
+      cmocka_unit_test(test_literal_of_each_family_is_an_address),
+      cmocka_unit_test(test_literal_with_a_zone_has_its_number),
+      cmocka_unit_test(test_literal_that_is_none_is_refused),
+      cmocka_unit_test(test_addresses_are_equal_when_they_are_the_same_place),
+      cmocka_unit_test(test_loopback_is_127_0_0_1_and_1),
       cmocka_unit_test(test_listening_address_of_literals_keeps_the_port),
       cmocka_unit_test(test_listening_address_of_localhost_is_loopback),
       cmocka_unit_test_setup_teardown(test_listening_address_without_host_is_v6_if_there_is_v6,

@@ -17,6 +17,7 @@ extern "C" {
 #include <cmocka.h>
 }
 
+using libws::PostedTask;
 using libws::PostQueue;
 using libws::system_table;
 
@@ -55,6 +56,35 @@ void test_post_runs_in_order_once(void**) {
   assert_false(q.pending());
   assert_int_equal(q.run(nullptr, 0), 0);
   assert_int_equal(cancelled_seen, 0);
+}
+
+void test_post_of_the_posters_own_task_needs_no_memory(void**) {
+  static PostQueue* queue;
+  static PostedTask* again;
+  PostQueue q;
+  queue = &q;
+  assert_false(q.open().failed());
+  PostedTask one(note, number(1));
+  PostedTask two(
+      [](ws_loop*, void*, int) {
+        ran.push_back(2);
+        queue->push(*again);  // it is out of the queue when it runs
+      },
+      nullptr);
+  again = &two;
+  assert_false(q.push(note, number(0)).failed());
+  system_table.resize = [](void*, size_t bytes) -> void* {
+    assert_int_equal(bytes, 0);
+    return nullptr;
+  };
+  q.push(one);
+  q.push(two);
+  assert_true(q.pending());
+  system_table.resize = libws::real::resize;
+  assert_int_equal(q.run(nullptr, 0), 3);
+  assert_int_equal(q.run(nullptr, 0), 1);
+  assert_true((ran == std::vector<int>{0, 1, 2, 2}));
+  assert_true(q.pending());  // left over: not the queue's to free
 }
 
 void test_post_cancelled_is_passed_on(void**) {
@@ -175,6 +205,7 @@ void test_post_from_threads_keeps_each_threads_order(void**) {
 int main() {
   const CMUnitTest tests[] = {
       cmocka_unit_test_setup(test_post_runs_in_order_once, reset),
+      cmocka_unit_test_setup(test_post_of_the_posters_own_task_needs_no_memory, reset),
       cmocka_unit_test_setup(test_post_cancelled_is_passed_on, reset),
       cmocka_unit_test_setup(test_post_many_make_one_wake_up, reset),
       cmocka_unit_test_setup(test_post_from_a_task_waits_for_the_next_run, reset),
