@@ -7,8 +7,14 @@
 
 enum exit_status {
   EXIT_DONE = 0,   /* did what it was asked, a stop by signal included */
-  EXIT_FAILED = 1, /* could not: the system or the peer refused */
-  EXIT_USAGE = 2   /* was asked in a way it does not understand */
+  EXIT_FAILED = 1, /* could not: the system refused, or there was nobody to connect to */
+  EXIT_USAGE = 2,  /* was asked in a way it does not understand */
+
+  /* Only of the commands that connect. */
+  EXIT_TLS = 3,       /* TLS: the certificate was not accepted, by either side, or it failed */
+  EXIT_REFUSED = 4,   /* the peer refused the opening handshake, or its answer was wrong */
+  EXIT_LOST = 5,      /* an open connection was lost, or closed because of an error */
+  EXIT_NO_MESSAGE = 6 /* connect --one: no message came */
 };
 
 #if defined(__GNUC__)
@@ -25,6 +31,8 @@ struct command {
 };
 
 int serve_command(int argc, char **argv);
+int connect_command(int argc, char **argv);
+int ping_command(int argc, char **argv);
 
 /* "COMMAND: sentence" on stderr; `command` is "ws" or "ws serve".  Both return the status to
  * exit with.  usage_error() adds where to read more. */

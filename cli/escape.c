@@ -5,9 +5,9 @@
 
 #include <string.h>
 
-static size_t escape_byte(char out[4], unsigned char byte) {
+static size_t escape_byte(char out[4], unsigned char byte, int quoted) {
   static const char digits[] = "0123456789abcdef";
-  if (byte == '"' || byte == '\\') {
+  if (quoted && (byte == '"' || byte == '\\')) {
     out[0] = '\\';
     out[1] = (char)byte;
     return 2;
@@ -23,14 +23,14 @@ static size_t escape_byte(char out[4], unsigned char byte) {
   return 4;
 }
 
-void escape(char *out, size_t room, const char *text, size_t len) {
+static void escape_all(char *out, size_t room, const char *text, size_t len, int quoted) {
   static const char more[] = "...";
   size_t used = 0;
   size_t cut = 0; /* the last place where the dots would fit */
   if (room == 0) return;
   for (size_t i = 0; i < len; i++) {
     char one[4];
-    size_t n = escape_byte(one, (unsigned char)text[i]);
+    size_t n = escape_byte(one, (unsigned char)text[i], quoted);
     if (used + n + 1 > room) {
       used = cut;
       if (room >= sizeof more) {
@@ -44,6 +44,14 @@ void escape(char *out, size_t room, const char *text, size_t len) {
     if (used + sizeof more <= room) cut = used;
   }
   out[used] = '\0';
+}
+
+void escape(char *out, size_t room, const char *text, size_t len) {
+  escape_all(out, room, text, len, 1);
+}
+
+void escape_text(char *out, size_t room, const char *text, size_t len) {
+  escape_all(out, room, text, len, 0);
 }
 
 void escape_string(char *out, size_t room, const char *text) {

@@ -11,4 +11,7 @@
 void escape(char *out, size_t room, const char *text, size_t len);
 void escape_string(char *out, size_t room, const char *text);
 
+/* The same for what stands outside quotes: quote and backslash stay as they are. */
+void escape_text(char *out, size_t room, const char *text, size_t len);
+
 #endif /* WS_CLI_ESCAPE_H */

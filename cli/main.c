@@ -10,6 +10,8 @@
 
 static const struct command commands[] = {
     {"serve", "run a WebSocket server: echo, broadcast or a chat page", serve_command},
+    {"connect", "connect to a server: standard input and output become messages", connect_command},
+    {"ping", "measure round trips to a server", ping_command},
 };
 enum { kCommandCount = sizeof commands / sizeof commands[0] };
 
@@ -35,9 +37,12 @@ static int print_help(void) {
            "Examples:\n"
            "  ws serve                           echo on ws://127.0.0.1:9001/\n"
            "  ws serve --chat --listen :8080     a chat page for everyone on the network\n"
+           "  ws connect ws://127.0.0.1:9001/    type lines, see what comes back\n"
+           "  ws ping wss://example.com/         how long does a round trip take?\n"
            "  ws serve --help                    the options of 'ws serve'\n"
            "\n"
-           "Exit status: 0 done, 1 failed, 2 wrong usage.  More in ws(1).\n");
+           "Exit status: 0 done, 1 failed, 2 wrong usage; 'connect' has more, see its\n"
+           "--help.  More in ws(1).\n");
   return print_text("ws", text);
 }
 

@@ -25,10 +25,8 @@ static int read_long(struct option_reader *r, const char *text, const char **val
       usage_error(r->command, "option '--%s' takes no value", o->name);
       return OPTIONS_WRONG;
     }
-    if (equals != NULL) {
-      *value = equals + 1;
-      return (int)i;
-    }
+    if (equals != NULL) *value = equals + 1;
+    if (equals != NULL || o->takes_value == MAYBE_VALUE) return (int)i;
     if (take_next_argument(r, value)) return (int)i;
     usage_error(r->command, "option '--%s' needs a value", o->name);
     return OPTIONS_WRONG;
@@ -58,20 +56,27 @@ static int read_short(struct option_reader *r, const char **value) {
   return OPTIONS_WRONG;
 }
 
+static int read_operand(struct option_reader *r, const char *text, const char **value) {
+  if (r->operands == 0) {
+    usage_error(r->command, "unexpected argument '%s'", text);
+    return OPTIONS_WRONG;
+  }
+  r->operands--;
+  *value = text;
+  return (int)r->count;
+}
+
 int options_next(struct option_reader *r, const char **value) {
   *value = NULL;
   if (r->flags != NULL) return read_short(r, value);
   if (r->next >= r->argc) return OPTIONS_END;
   const char *text = r->argv[r->next++];
-  if (text[0] == '-' && text[1] == '-' && text[2] != '\0') return read_long(r, text + 2, value);
-  if (text[0] == '-' && text[1] != '-' && text[1] != '\0') {
+  if (r->options_over || text[0] != '-' || text[1] == '\0') return read_operand(r, text, value);
+  if (text[1] != '-') {
     r->flags = text + 1;
     return read_short(r, value);
   }
-  if (strcmp(text, "--") == 0) {
-    if (r->next >= r->argc) return OPTIONS_END;
-    text = r->argv[r->next];
-  }
-  usage_error(r->command, "unexpected argument '%s'", text);
-  return OPTIONS_WRONG;
+  if (text[2] != '\0') return read_long(r, text + 2, value);
+  r->options_over = 1;
+  return options_next(r, value);
 }

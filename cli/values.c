@@ -60,6 +60,24 @@ int parse_seconds(const char *text, uint32_t *ms) {
   return 1;
 }
 
+int parse_count(const char *text, uint32_t max, uint32_t *count) {
+  uint64_t n;
+  if (!read_digits(&text, max, &n) || *text != '\0') return 0;
+  *count = (uint32_t)n;
+  return 1;
+}
+
+int is_token(const char *text) {
+  static const char marks[] = "!#$%&'*+-.^_`|~";
+  if (*text == '\0') return 0;
+  for (; *text != '\0'; text++) {
+    char lower = (char)(*text | 0x20);
+    int plain = (lower >= 'a' && lower <= 'z') || (*text >= '0' && *text <= '9');
+    if (!plain && strchr(marks, *text) == NULL) return 0;
+  }
+  return 1;
+}
+
 const char *parse_address(const char *text, struct address *out) {
   const char *host = text;
   const char *colon = strrchr(text, ':');

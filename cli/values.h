@@ -13,6 +13,12 @@ int parse_bytes(const char *text, uint64_t *bytes);
 /* "30", "0.5": 0 to INT32_MAX milliseconds.  Returns 0 if it is not that. */
 int parse_seconds(const char *text, uint32_t *ms);
 
+/* A decimal number from 0 to `max`.  Returns 0 if it is not that. */
+int parse_count(const char *text, uint32_t max, uint32_t *count);
+
+/* 1 for a token (RFC 9110 5.6.2): what a subprotocol or the name of a header field can be. */
+int is_token(const char *text);
+
 enum { kMaxHost = 253 }; /* a DNS name is no longer */
 
 /* Where to listen.  `host` is a name or address without brackets, "" for all interfaces;

@@ -7,6 +7,7 @@
 
 #include "../command.h"
 #include "serve.h"
+#include "tls.h"
 
 static int is_any_address(const char *host) {
   return host[0] == '\0' || strcmp(host, "0.0.0.0") == 0 || strcmp(host, "::") == 0;
@@ -21,33 +22,38 @@ static int listen_at(struct serve *s, const struct address *at, ws_listener **ou
     cfg.host = at->host[0] != '\0' ? at->host : NULL;
     cfg.port = at->port;
   }
+  cfg.tls = s->tls;
   return ws_server_listen(s->server, &cfg, out);
 }
 
 /* "ws: listening on ws://127.0.0.1:9001/", with the page's address if there is one.  An address
  * that means all interfaces is no address to type, so localhost stands for it. */
 static void announce(const struct serve *s, const struct address *at, unsigned port) {
+  const char *secure = s->tls != NULL ? "s" : "";
   if (at->unix_path != NULL) {
-    printf("ws: listening on unix:%s\n", at->unix_path);
+    printf("ws: listening on unix:%s%s\n", at->unix_path, s->tls != NULL ? " (TLS)" : "");
     return;
   }
   char where[kMaxHost + 16];
+  char url[kMaxHost + 32];
   const char *host = is_any_address(at->host) ? "localhost" : at->host;
   int bracket = strchr(host, ':') != NULL;
   snprintf(where, sizeof where, "%s%s%s:%u", bracket ? "[" : "", host, bracket ? "]" : "", port);
-  printf("ws: listening on ws://%s/", where);
-  if (s->mode->has_page || s->settings.static_dir != NULL) printf(" and http://%s/", where);
+  snprintf(url, sizeof url, "ws%s://%s/", secure, where);
+  printf("ws: listening on %s", url);
+  if (s->mode->has_page || s->settings.static_dir != NULL)
+    printf(" and http%s://%s/", secure, where);
   printf("%s\n", is_any_address(at->host) ? " (all interfaces)" : "");
+  tls_hint(s, url);
 }
 
 int listen_all(struct serve *s) {
   unsigned ports[kMaxListen] = {0};
   for (size_t i = 0; i < s->settings.listen_count; i++) {
-    ws_listener *listener = NULL;
-    if (listen_at(s, &s->settings.listen[i], &listener) < 0) {
+    if (listen_at(s, &s->settings.listen[i], &s->listeners[i]) < 0) {
       return failure(SERVE_COMMAND, "cannot listen: %s", ws_last_detail());
     }
-    ports[i] = ws_listener_port(listener);
+    ports[i] = ws_listener_port(s->listeners[i]);
   }
   /* Only now: a line that was printed stays true. */
   for (size_t i = 0; i < s->settings.listen_count; i++) {

@@ -8,6 +8,7 @@
 
 #include "../command.h"
 #include "session.h"
+#include "tls.h"
 
 /* Kept apart from the library's defaults because the longest message here is larger: with
  * these marks a 256 KiB echo, the largest the benchmark sends, still passes without a pause,
@@ -69,10 +70,14 @@ static int make_server(struct serve *s) {
   cfg.on_request = answer_request;
   cfg.origins = s->settings.origins;
   cfg.origin_count = s->settings.origin_count;
+  cfg.subprotocols = s->settings.subprotocols;
+  cfg.subprotocol_count = s->settings.subprotocol_count;
   return ws_server_new(s->loop, &cfg, &s->server);
 }
 
 static int serve(struct serve *s) {
+  int status = tls_load(s);
+  if (status != EXIT_DONE) return status;
   if (make_loop(s) < 0) {
     return failure(SERVE_COMMAND, "cannot make an event loop: %s", ws_last_detail());
   }
@@ -80,7 +85,7 @@ static int serve(struct serve *s) {
     return failure(SERVE_COMMAND, "cannot make the server: %s", ws_last_detail());
   }
   catch_stop_signals(s); /* before anybody can know from the printed line that it runs */
-  int status = listen_all(s);
+  status = listen_all(s);
   return status == EXIT_DONE ? run_until_stopped(s) : status;
 }
 
@@ -97,6 +102,7 @@ int serve_command(int argc, char **argv) {
     }
   }
   status = serve(&s);
+  ws_tls_unref(s.tls);
   ws_loop_free(s.loop); /* and with it the server; on_close of what is left frees sessions */
   if (s.mode->stop != NULL) s.mode->stop();
   site_close(&s.site);

@@ -3,7 +3,7 @@
  *
  * One thread, one loop, one server.  A mode is a table of connection callbacks; http.c answers
  * requests, session.c keeps and logs what is known about a connection, listen.c opens and
- * announces the addresses, stop.c ends it all.
+ * announces the addresses, tls.c has the certificate, stop.c ends it all.
  */
 #ifndef WS_CLI_SERVE_SERVE_H
 #define WS_CLI_SERVE_SERVE_H
@@ -45,7 +45,9 @@ struct serve {
   struct site site; /* the files of --static */
   ws_loop *loop;
   ws_server *server;
-  int stopped; /* the graceful stop is complete */
+  ws_listener *listeners[kMaxListen]; /* as settings.listen */
+  ws_tls *tls;                        /* NULL = plain */
+  int stopped;                        /* the graceful stop is complete */
 };
 
 /* listen.c: open all addresses, then print where.  Returns an exit status. */
@@ -55,7 +57,8 @@ int listen_all(struct serve *s);
 void answer_request(ws_request *r, void *user);
 
 /* stop.c: from the first call on, SIGINT and SIGTERM end run_until_stopped(), gracefully the
- * first time and at once the second.  That returns an exit status. */
+ * first time and at once the second, and SIGHUP loads certificates of files again.  That returns an
+ * exit status. */
 void catch_stop_signals(struct serve *s);
 int run_until_stopped(struct serve *s);
 

@@ -7,6 +7,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "../escape.h"
 
@@ -15,7 +16,23 @@ int session_needed(const struct serve *s) {
 }
 
 static void log_open(const ws_conn *c, const struct session *n) {
-  fprintf(stderr, "ws: open id=%" PRIu64 " peer=%s path=\"%s\"\n", ws_conn_id(c), n->peer, n->path);
+  char line[1024];
+  char text[300];
+  ws_tls_info tls;
+  const char *subprotocol = ws_conn_subprotocol(c);
+  int at = snprintf(line, sizeof line, "ws: open id=%" PRIu64 " peer=%s path=\"%s\"", ws_conn_id(c),
+                    n->peer, n->path);
+  if (subprotocol[0] != '\0') {
+    escape_string(text, sizeof text, subprotocol);
+    at += snprintf(line + at, sizeof line - (size_t)at, " subprotocol=\"%s\"", text);
+  }
+  WS_INIT(&tls);
+  if (ws_conn_get_tls(c, &tls) == WS_OK) {
+    escape_string(text, sizeof text, tls.peer_subject);
+    snprintf(line + at, sizeof line - (size_t)at, " tls=%s cipher=%s client=\"%s\"", tls.version,
+             tls.cipher, text);
+  }
+  fprintf(stderr, "%s\n", line);
 }
 
 static void log_close(const ws_conn *c, const struct session *n, const ws_close_info *how) {
@@ -90,6 +107,17 @@ static struct session *session_new(struct serve *s, const ws_request *r) {
   return n;
 }
 
+/* The first of ours that the client offers, as the library chooses; NULL = none. */
+static const char *agreed_subprotocol(const struct serve *s, const ws_request *r) {
+  for (size_t i = 0; i < s->settings.subprotocol_count; i++) {
+    const char *offered;
+    for (size_t k = 0; (offered = ws_request_subprotocol(r, k)) != NULL; k++) {
+      if (strcmp(offered, s->settings.subprotocols[i]) == 0) return offered;
+    }
+  }
+  return NULL;
+}
+
 void session_accept(struct serve *s, ws_request *r) {
   struct session *n = session_new(s, r);
   ws_accept how;
@@ -99,6 +127,7 @@ void session_accept(struct serve *s, ws_request *r) {
   }
   WS_INIT(&how);
   how.user = n;
+  how.subprotocol = agreed_subprotocol(s, r);
   /* Once it is accepted, on_close owns the session: on_open and on_close always follow. */
   if (ws_request_accept(r, &how) < 0) free(n);
 }

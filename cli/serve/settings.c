@@ -25,6 +25,20 @@ static const char help[] =
     "      --broadcast          send each message to everyone but its sender\n"
     "      --chat               a chat room, with a web page at /\n"
     "      --static DIR         also serve the files in DIR over HTTP\n"
+    "      --subprotocol NAME   agree to this subprotocol, the preferred one first\n"
+    "\n"
+    "TLS (wss):\n"
+    "      --tls-cert FILE      the certificate with its chain (PEM); SIGHUP loads\n"
+    "                           the files again\n"
+    "      --tls-key FILE       its private key [in the file of --tls-cert]\n"
+    "      --tls-key-password-file FILE\n"
+    "                           the password of the key: the first line of FILE\n"
+    "      --client-ca FILE     ask clients for a certificate of these CAs (PEM)\n"
+    "      --client-cert WHEN   'required' or 'optional' [required]\n"
+    "      --tls-min VERSION    1.2 or 1.3 [1.2]\n"
+    "      --self-signed[=NAME] a throw-away certificate for NAME [localhost]\n"
+    "      --self-signed-out FILE\n"
+    "                           write it to FILE, for 'ws connect --cacert FILE'\n"
     "\n"
     "Limits:\n"
     "      --max-message BYTES  longest message, such as 64K [16M; 4K with --chat]\n"
@@ -36,7 +50,8 @@ static const char help[] =
     "  -v, --verbose            one line for each connection opened and closed\n"
     "  -h, --help               show this help and exit\n"
     "\n"
-    "--listen and --origin may be repeated.  GET /healthz is answered with 200 \"ok\".\n"
+    "--listen, --origin and --subprotocol may be repeated.  GET /healthz is answered\n"
+    "with 200 \"ok\".\n"
     "SIGINT or SIGTERM closes all connections (code 1001) and stops the server; a\n"
     "second one stops it at once.\n"
     "\n"
@@ -44,6 +59,7 @@ static const char help[] =
     "  ws serve                     echo on ws://127.0.0.1:9001/\n"
     "  ws serve --chat -l :8080     a chat page for everyone on the network\n"
     "  ws serve --broadcast --static site -l [::1]:0\n"
+    "  ws serve --self-signed       wss:// for a first try\n"
     "\n"
     "Exit status: 0 stopped by a signal, 1 could not listen or failed, 2 wrong usage.\n";
 
@@ -56,6 +72,15 @@ enum option_name {
   MAX_MESSAGE,
   IDLE,
   ORIGIN,
+  SUBPROTOCOL,
+  TLS_CERT,
+  TLS_KEY,
+  TLS_KEY_PASSWORD_FILE,
+  CLIENT_CA,
+  CLIENT_CERT,
+  TLS_MIN,
+  SELF_SIGNED,
+  SELF_SIGNED_OUT,
   QUIET_OUTPUT,
   VERBOSE_OUTPUT,
   HELP
@@ -70,6 +95,15 @@ static const struct option table[] = {
     [MAX_MESSAGE] = {0, "max-message", 1},
     [IDLE] = {0, "idle", 1},
     [ORIGIN] = {0, "origin", 1},
+    [SUBPROTOCOL] = {0, "subprotocol", 1},
+    [TLS_CERT] = {0, "tls-cert", 1},
+    [TLS_KEY] = {0, "tls-key", 1},
+    [TLS_KEY_PASSWORD_FILE] = {0, "tls-key-password-file", 1},
+    [CLIENT_CA] = {0, "client-ca", 1},
+    [CLIENT_CERT] = {0, "client-cert", 1},
+    [TLS_MIN] = {0, "tls-min", 1},
+    [SELF_SIGNED] = {0, "self-signed", MAYBE_VALUE},
+    [SELF_SIGNED_OUT] = {0, "self-signed-out", 1},
     [QUIET_OUTPUT] = {'q', "quiet", 0},
     [VERBOSE_OUTPUT] = {'v', "verbose", 0},
     [HELP] = {'h', "help", 0},
@@ -96,6 +130,18 @@ static int add_origin(struct settings *s, const char *value) {
   return SETTINGS_READ;
 }
 
+static int add_subprotocol(struct settings *s, const char *value) {
+  if (s->subprotocol_count == kMaxSubprotocols) {
+    return usage_error(SERVE_COMMAND, "more than %d times --subprotocol", (int)kMaxSubprotocols);
+  }
+  if (!is_token(value)) {
+    return usage_error(SERVE_COMMAND, "--subprotocol '%s': it has no spaces, commas or quotes",
+                       value);
+  }
+  s->subprotocols[s->subprotocol_count++] = value;
+  return SETTINGS_READ;
+}
+
 /* Each of the two choices may be made twice, but not in two ways. */
 static int choose(int *chosen, int *target, int value, const char *names) {
   if (*chosen && *target != value) return usage_error(SERVE_COMMAND, "choose one of %s", names);
@@ -107,7 +153,32 @@ static int choose(int *chosen, int *target, int value, const char *names) {
 struct choices {
   int mode_chosen, mode;
   int verbosity_chosen, verbosity;
+  int client_cert_chosen;
 };
+
+static int read_client_cert(struct settings *s, struct choices *c, const char *value) {
+  c->client_cert_chosen = 1;
+  s->tls.client_cert_optional = strcmp(value, "optional") == 0;
+  if (s->tls.client_cert_optional || strcmp(value, "required") == 0) return SETTINGS_READ;
+  return usage_error(SERVE_COMMAND, "--client-cert '%s': write 'required' or 'optional'", value);
+}
+
+static int apply_tls(struct settings *s, struct choices *c, int option, const char *value) {
+  switch (option) {
+    case TLS_CERT: s->tls.cert = value; break;
+    case TLS_KEY: s->tls.key = value; break;
+    case TLS_KEY_PASSWORD_FILE: s->tls.key_password_file = value; break;
+    case CLIENT_CA: s->tls.client_ca = value; break;
+    case CLIENT_CERT: return read_client_cert(s, c, value);
+    case TLS_MIN:
+      s->tls.min_version = strcmp(value, "1.3") == 0 ? 0x0304 : 0x0303;
+      if (s->tls.min_version == 0x0304 || strcmp(value, "1.2") == 0) break;
+      return usage_error(SERVE_COMMAND, "--tls-min '%s': write 1.2 or 1.3", value);
+    case SELF_SIGNED: s->tls.self_signed = value != NULL ? value : "localhost"; break;
+    default: s->tls.self_signed_out = value; break;
+  }
+  return SETTINGS_READ;
+}
 
 static int apply(struct settings *s, struct choices *c, int option, const char *value) {
   static const char modes[] = "--echo, --broadcast and --chat";
@@ -127,16 +198,44 @@ static int apply(struct settings *s, struct choices *c, int option, const char *
       if (parse_seconds(value, &s->idle_ms)) return SETTINGS_READ;
       return usage_error(SERVE_COMMAND, "--idle '%s': write seconds, or 0 for never", value);
     case ORIGIN: return add_origin(s, value);
+    case SUBPROTOCOL: return add_subprotocol(s, value);
     case QUIET_OUTPUT: return choose(&c->verbosity_chosen, &c->verbosity, QUIET, outputs);
     case VERBOSE_OUTPUT: return choose(&c->verbosity_chosen, &c->verbosity, VERBOSE, outputs);
-    default: return print_text(SERVE_COMMAND, help);
+    case HELP: return print_text(SERVE_COMMAND, help);
+    default: return apply_tls(s, c, option, value);
   }
+}
+
+int settings_tls(const struct settings *s) {
+  return s->tls.cert != NULL || s->tls.self_signed != NULL;
+}
+
+/* What does not go together. */
+static int check(const struct settings *s, const struct choices *c) {
+  const struct tls_settings *t = &s->tls;
+  const char *problem = NULL;
+  if (t->cert != NULL && t->self_signed != NULL) {
+    problem = "choose one of --tls-cert and --self-signed";
+  } else if (t->key != NULL && t->cert == NULL) {
+    problem = "--tls-key needs --tls-cert";
+  } else if (t->key_password_file != NULL && t->cert == NULL) {
+    problem = "--tls-key-password-file needs --tls-cert";
+  } else if (t->client_ca != NULL && t->cert == NULL) {
+    problem = "--client-ca needs --tls-cert";
+  } else if (c->client_cert_chosen && t->client_ca == NULL) {
+    problem = "--client-cert needs --client-ca";
+  } else if (t->min_version != 0 && t->cert == NULL) {
+    problem = "--tls-min needs --tls-cert";
+  } else if (t->self_signed_out != NULL && t->self_signed == NULL) {
+    problem = "--self-signed-out needs --self-signed";
+  }
+  return problem == NULL ? SETTINGS_READ : usage_error(SERVE_COMMAND, "%s", problem);
 }
 
 int settings_read(struct settings *out, int argc, char **argv) {
   struct option_reader reader = {
-      SERVE_COMMAND, table, sizeof table / sizeof table[0], argc, argv, 1, NULL};
-  struct choices choices = {0, MODE_ECHO, 0, NORMAL};
+      SERVE_COMMAND, table, sizeof table / sizeof table[0], argc, argv, 1, NULL, 0, 0};
+  struct choices choices = {0, MODE_ECHO, 0, NORMAL, 0};
   const char *value;
   int option;
 
@@ -152,5 +251,5 @@ int settings_read(struct settings *out, int argc, char **argv) {
   }
   out->mode = (enum mode_name)choices.mode;
   out->verbosity = (enum verbosity)choices.verbosity;
-  return SETTINGS_READ;
+  return check(out, &choices);
 }

@@ -7,15 +7,25 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "../options.h"
 #include "../values.h"
 
 #define SERVE_COMMAND "ws serve" /* how it calls itself in complaints */
 
-enum { kMaxListen = 16, kMaxOrigins = 64 };
+enum { kMaxListen = 16, kMaxOrigins = 64, kMaxSubprotocols = 32 };
 
 enum verbosity { QUIET = -1, NORMAL = 0, VERBOSE = 1 };
 
 enum mode_name { MODE_ECHO, MODE_BROADCAST, MODE_CHAT };
+
+/* Files are named as given; NULL = not given. */
+struct tls_settings {
+  const char *cert, *key, *key_password_file, *client_ca;
+  int client_cert_optional;
+  uint32_t min_version;    /* 0 = the library's */
+  const char *self_signed; /* the name in a throw-away certificate */
+  const char *self_signed_out;
+};
 
 struct settings {
   struct address listen[kMaxListen]; /* at least one */
@@ -27,13 +37,17 @@ struct settings {
   uint32_t idle_ms; /* 0 = never, if given */
   const char *origins[kMaxOrigins];
   size_t origin_count;
+  const char *subprotocols[kMaxSubprotocols];
+  size_t subprotocol_count;
+  struct tls_settings tls;
   enum verbosity verbosity;
 };
 
-enum { SETTINGS_READ = -1 };
+/* 1 if the addresses are served with TLS. */
+int settings_tls(const struct settings *s);
 
-/* Read the arguments.  Returns SETTINGS_READ, or the status to exit with at once (help shown,
- * or a complaint made).  Strings in *out point into argv. */
+/* Read the arguments.  Returns SETTINGS_READ, or the status to exit with at once.  Strings in *out
+ * point into argv. */
 int settings_read(struct settings *out, int argc, char **argv);
 
 #endif /* WS_CLI_SERVE_SETTINGS_H */

@@ -1,7 +1,7 @@
 /*
  * Running and stopping.  A signal handler may do next to nothing, so it only counts and stops
  * the loop; run_until_stopped() sees the count, starts the graceful stop and runs the loop
- * again until that is complete, or a second signal comes.
+ * again until that is complete, or a second signal comes.  SIGHUP goes the same way.
  */
 #include <signal.h>
 #include <stdio.h>
@@ -9,16 +9,24 @@
 
 #include "../command.h"
 #include "serve.h"
+#include "tls.h"
 
 enum { kStopCode = 1001 /* going away, RFC 6455 7.4.1 */, kStopTimeoutMs = 5000 };
 
 static volatile sig_atomic_t signals_seen;
+static volatile sig_atomic_t reload_asked;
 static ws_loop *signalled_loop;
 
 static void on_signal(int number) {
   /* Third time: whatever keeps the loop from ending, the system's own way works. */
   if (signals_seen >= 1) signal(number, SIG_DFL);
   signals_seen++;
+  ws_loop_stop(signalled_loop);
+}
+
+static void on_hangup(int number) {
+  (void)number;
+  reload_asked = 1;
   ws_loop_stop(signalled_loop);
 }
 
@@ -33,6 +41,10 @@ void catch_stop_signals(struct serve *s) {
   sigaddset(&action.sa_mask, SIGTERM);
   sigaction(SIGINT, &action, NULL);
   sigaction(SIGTERM, &action, NULL);
+  /* Only where there is something to load: else a hangup ends the server, as ever. */
+  if (s->settings.tls.cert == NULL) return;
+  action.sa_handler = on_hangup;
+  sigaction(SIGHUP, &action, NULL);
 }
 
 static void on_stopped(ws_server *server, void *arg) {
@@ -47,6 +59,10 @@ int run_until_stopped(struct serve *s) {
   while (!s->stopped && signals_seen < 2) {
     if (ws_loop_run(s->loop) < 0) {
       return failure(SERVE_COMMAND, "the event loop failed: %s", ws_last_detail());
+    }
+    if (reload_asked) {
+      reload_asked = 0;
+      tls_reload(s);
     }
     if (signals_seen >= 1 && !stopping) {
       stopping = 1;
