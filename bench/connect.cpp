@@ -2,45 +2,28 @@
 
 #include <arpa/inet.h>
 #include <netinet/tcp.h>
-#include <openssl/evp.h>
 #include <openssl/rand.h>
-#include <openssl/sha.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
+#include <optional>
+#include <utility>
 
+#include "accept_key.hpp"
 #include "common.hpp"
 
 namespace bench {
 namespace {
 
-// Far below any server's backlog, so that no SYN is dropped and retried a second later.
-constexpr size_t kMostPending = 256;
 constexpr size_t kMostHeadBytes = 8192;
-
-std::string base64(const unsigned char* data, size_t size) {
-  std::string out(4 * ((size + 2) / 3) + 1, '\0');  // EVP_EncodeBlock adds a NUL
-  const int length =
-      EVP_EncodeBlock(reinterpret_cast<unsigned char*>(out.data()), data, static_cast<int>(size));
-  out.resize(static_cast<size_t>(length));
-  return out;
-}
 
 std::string new_key() {
   std::array<unsigned char, 16> nonce;  // RFC 6455 4.1: 16 random bytes
   if (RAND_bytes(nonce.data(), static_cast<int>(nonce.size())) != 1) die("no random bytes");
   return base64(nonce.data(), nonce.size());
-}
-
-std::string accept_for(const std::string& key) {
-  // RFC 6455 1.3: proves that the server read this request and is not replaying an answer.
-  const std::string input = key + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
-  std::array<unsigned char, SHA_DIGEST_LENGTH> digest;
-  SHA1(reinterpret_cast<const unsigned char*>(input.data()), input.size(), digest.data());
-  return base64(digest.data(), digest.size());
 }
 
 char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
@@ -94,45 +77,56 @@ const char* fault_in_answer(std::string_view head, const std::string& accept) {
   return nullptr;
 }
 
+// The opening handshake, made by hand.
+struct Attempt {
+  explicit Attempt(Stream&& made) : stream(std::move(made)) {}
+
+  Stream stream;
+  bool is_connected = false;
+  bool has_asked = false;
+  std::string key;
+  std::string request;
+  std::string answer;
+};
+
 class Opener {
  public:
-  Opener(const Target& target, size_t count, double stall_s)
+  Opener(const Target& target, const Opening& opening, const std::function<void(Opened&&)>& on_open)
       : target_(target),
+        opening_(opening),
+        on_open_(on_open),
         epoll_(epoll_create1(EPOLL_CLOEXEC)),
-        stall_ms_(static_cast<int>(stall_s * 1000)),
-        attempts_(count),
-        opened_(count) {
+        attempts_(opening.count) {
     if (epoll_ < 0) die_errno("epoll_create1");
   }
 
-  std::vector<Opened> run() {
-    std::array<epoll_event, kMostPending> events;
-    while (done_ < attempts_.size()) {
-      while (started_ < attempts_.size() && started_ - done_ < kMostPending) start();
+  ~Opener() { close(epoll_); }
+  Opener(const Opener&) = delete;
+  Opener& operator=(const Opener&) = delete;
+
+  void run() {
+    const int stall_ms = static_cast<int>(opening_.stall_s * 1000);
+    std::array<epoll_event, Opening::kUsualInFlight> events;
+    while (done_ < opening_.count) {
+      while (started_ < opening_.count && started_ - done_ < opening_.in_flight) start();
       const int ready =
-          epoll_wait(epoll_, events.data(), static_cast<int>(events.size()), stall_ms_);
+          epoll_wait(epoll_, events.data(), static_cast<int>(events.size()), stall_ms);
       if (ready < 0 && errno != EINTR) die_errno("epoll_wait");
-      if (ready == 0) die("no progress with %zu of %zu open", done_, attempts_.size());
+      if (ready == 0) die("no progress with %zu of %zu open", done_, opening_.count);
       for (int i = 0; i < ready; ++i) {
         advance(static_cast<size_t>(events[static_cast<size_t>(i)].data.u64));
       }
     }
-    close(epoll_);
-    return std::move(opened_);
   }
 
  private:
-  struct Attempt {
-    bool connected = false;
-    std::string key;
-    std::string answer;
-  };
-
   void watch(int operation, size_t index, uint32_t interest) {
     epoll_event event{};
     event.events = interest;
     event.data.u64 = index;
-    if (epoll_ctl(epoll_, operation, opened_[index].fd, &event) != 0) die_errno("epoll_ctl");
+    if (epoll_ctl(epoll_, operation, attempts_[index]->stream.fd(), &event) != 0) {
+      die_errno("epoll_ctl");
+    }
   }
 
   void start() {
@@ -145,74 +139,83 @@ class Opener {
     if (connect(fd, address, sizeof target_.address) != 0 && errno != EINPROGRESS) {
       die("connect %zu: %s", index, std::strerror(errno));
     }
-    opened_[index].fd = fd;
+    attempts_[index].emplace(Stream(fd, target_.tls.get()));
     watch(EPOLL_CTL_ADD, index, EPOLLOUT);
   }
 
   void advance(size_t index) {
-    if (!attempts_[index].connected) return on_connected(index);
-    on_answer(index);
+    Attempt& attempt = *attempts_[index];
+    if (!attempt.is_connected) return on_connected(index, attempt);
+    const auto received = attempt.stream.receive();
+    if (!received) die("connection %zu ended in its handshake: %s", index, attempt.stream.fault());
+    if (attempt.stream.is_open() && !attempt.has_asked) return ask(index, attempt);
+    send_all(index, attempt, {});  // what TLS had to answer
+    if (!received->empty()) on_answer(index, attempt, *received);
   }
 
-  void on_connected(size_t index) {
+  void on_connected(size_t index, Attempt& attempt) {
     int error = 0;
     socklen_t size = sizeof error;
-    getsockopt(opened_[index].fd, SOL_SOCKET, SO_ERROR, &error, &size);
+    getsockopt(attempt.stream.fd(), SOL_SOCKET, SO_ERROR, &error, &size);
     if (error != 0) die("connect %zu: %s", index, std::strerror(error));
-    if (target_.raw) return finish(index);
-    Attempt& attempt = attempts_[index];
-    attempt.connected = true;
-    attempt.key = new_key();
-    const std::string request = "GET " + target_.path + " HTTP/1.1\r\nHost: " + target_.host +
-                                "\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-                                "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: " +
-                                attempt.key + "\r\n\r\n";
-    const ssize_t sent = send(opened_[index].fd, request.data(), request.size(), MSG_NOSIGNAL);
-    // A fresh socket takes a few hundred bytes whole; anything else is an error.
-    if (sent != static_cast<ssize_t>(request.size())) die("cannot send handshake %zu", index);
+    attempt.is_connected = true;
     watch(EPOLL_CTL_MOD, index, EPOLLIN);
+    if (attempt.stream.is_open()) return ask(index, attempt);
+    send_all(index, attempt, {});
   }
 
-  void on_answer(size_t index) {
-    Attempt& attempt = attempts_[index];
-    std::array<char, 4096> buffer;
-    const ssize_t got = recv(opened_[index].fd, buffer.data(), buffer.size(), 0);
-    if (got < 0 && (errno == EAGAIN || errno == EINTR)) return;
-    if (got <= 0) die("connection %zu ended in its handshake", index);
-    attempt.answer.append(buffer.data(), static_cast<size_t>(got));
+  void ask(size_t index, Attempt& attempt) {
+    attempt.has_asked = true;
+    attempt.key = new_key();
+    attempt.request = "GET " + target_.path + " HTTP/1.1\r\nHost: " + target_.host +
+                      "\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                      "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: " +
+                      attempt.key + "\r\n\r\n";
+    send_all(index, attempt, attempt.request);
+  }
+
+  // A fresh socket takes a few hundred bytes whole; anything else is an error.
+  void send_all(size_t index, Attempt& attempt, std::string_view text) {
+    const std::span bytes(reinterpret_cast<const uint8_t*>(text.data()), text.size());
+    const ssize_t sent = text.empty() ? 0 : attempt.stream.send(bytes);
+    if (sent != static_cast<ssize_t>(text.size()) || !attempt.stream.flush()) {
+      die("cannot send handshake %zu", index);
+    }
+  }
+
+  void on_answer(size_t index, Attempt& attempt, std::span<const uint8_t> received) {
+    attempt.answer.append(received.begin(), received.end());
     const size_t end = attempt.answer.find("\r\n\r\n");
     if (end == std::string::npos) {
       if (attempt.answer.size() > kMostHeadBytes) die("handshake %zu: endless answer", index);
       return;
     }
     const std::string_view answer = attempt.answer;
-    const char* fault = fault_in_answer(answer.substr(0, end), accept_for(attempt.key));
+    const char* fault = target_.raw
+                            ? (answer == attempt.request ? nullptr : "not the bytes that were sent")
+                            : fault_in_answer(answer.substr(0, end), accept_for(attempt.key));
     if (fault != nullptr) die("handshake %zu: %s", index, fault);
     const std::string_view early = answer.substr(end + 4);
-    opened_[index].early.assign(early.begin(), early.end());
-    finish(index);
-  }
-
-  void finish(size_t index) {
     watch(EPOLL_CTL_DEL, index, 0);
-    attempts_[index] = Attempt{};
+    Opened opened{std::move(attempt.stream), {early.begin(), early.end()}};
+    attempts_[index].reset();
     ++done_;
+    on_open_(std::move(opened));
   }
 
   const Target& target_;
+  const Opening& opening_;
+  const std::function<void(Opened&&)>& on_open_;
   int epoll_;
-  int stall_ms_;
   size_t started_ = 0;
   size_t done_ = 0;
-  std::vector<Attempt> attempts_;
-  std::vector<Opened> opened_;
+  std::vector<std::optional<Attempt>> attempts_;
 };
-
-}  // namespace
 
 Target parse_raw(std::string_view host_port) {
   Target target;
   target.raw = true;
+  target.path = "/";
   target.host = host_port;
   target.address.sin_family = AF_INET;
   const size_t colon = host_port.rfind(':');
@@ -233,24 +236,48 @@ Target parse_raw(std::string_view host_port) {
 }
 
 Target parse_url(std::string_view url) {
-  constexpr std::string_view kScheme = "ws://";
-  if (!url.starts_with(kScheme)) die("'%s' is not a ws:// URL", std::string(url).c_str());
-  url.remove_prefix(kScheme.size());
+  const bool secure = url.starts_with("wss://");
+  if (!secure && !url.starts_with("ws://")) {
+    die("'%s' is not a ws:// or wss:// URL", std::string(url).c_str());
+  }
+  url.remove_prefix(url.find("//") + 2);
   const size_t slash = std::min(url.find('/'), url.size());
   Target target = parse_raw(url.substr(0, slash));
   target.raw = false;
-  target.path = slash == url.size() ? "/" : url.substr(slash);
+  if (slash != url.size()) target.path = url.substr(slash);
+  if (secure) target.tls = TlsContext::client();
   return target;
 }
 
-std::vector<Opened> open_connections(const Target& target, size_t count, double stall_s) {
-  return Opener(target, count, stall_s).run();
+}  // namespace
+
+Target target_option(Options& options) {
+  const std::string url = options.text("--url", "");
+  const std::string raw = options.text("--raw", "");
+  if (url.empty() == raw.empty()) options.fail("--url or --raw", "is needed, one of them");
+  Target target = raw.empty() ? parse_url(url) : parse_raw(raw);
+  if (options.flag("--tls") && !target.tls) target.tls = TlsContext::client();
+  return target;
 }
 
-void close_abruptly(int fd) {
-  const linger reset{1, 0};
-  setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
-  close(fd);
+const char* protocol_name(const Target& target) {
+  if (target.raw) return target.tls ? "raw over TLS" : "raw";
+  return target.tls ? "wss" : "ws";
+}
+
+void open_each(const Target& target, const Opening& opening,
+               const std::function<void(Opened&&)>& on_open) {
+  Opener(target, opening, on_open).run();
+}
+
+std::vector<Opened> open_connections(const Target& target, size_t count, double stall_s) {
+  std::vector<Opened> opened;
+  opened.reserve(count);
+  Opening opening;
+  opening.count = count;
+  opening.stall_s = stall_s;
+  open_each(target, opening, [&](Opened&& conn) { opened.push_back(std::move(conn)); });
+  return opened;
 }
 
 }  // namespace bench

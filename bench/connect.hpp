@@ -7,32 +7,50 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "stream.hpp"
+
 namespace bench {
+
+class Options;
 
 struct Target {
   bool raw = false;  // no WebSocket: bytes go out and the same bytes come back
   sockaddr_in address{};
   std::string host;  // as it goes into the Host header
   std::string path;
+  std::shared_ptr<TlsContext> tls;  // null: none
 };
 
-Target parse_url(std::string_view url);        // ws://127.0.0.1:PORT/path
-Target parse_raw(std::string_view host_port);  // 127.0.0.1:PORT
+// The options that name the server, for the usage texts, and reading them.
+#define BENCH_TARGET_USAGE "(--url ws[s]://127.0.0.1:PORT/ | --raw 127.0.0.1:PORT [--tls])"
+Target target_option(Options& options);
+const char* protocol_name(const Target& target);  // as the programs report it
 
 struct Opened {
-  int fd = -1;                 // not blocking
+  Stream stream;
   std::vector<uint8_t> early;  // what the server sent right behind its handshake
 };
 
-// Opens `count` connections, a bounded number of them at a time, and completes every opening
-// handshake.  The program ends if one fails, or if nothing happens for `stall_s`.
-std::vector<Opened> open_connections(const Target& target, size_t count, double stall_s);
+struct Opening {
+  size_t count = 1;
+  size_t in_flight = kUsualInFlight;
+  double stall_s = 30;  // the program ends if nothing happens for so long
 
-// Ends a connection without TIME_WAIT: 15,000 of those per run would eat the local ports.
-void close_abruptly(int fd);
+  // Far below any server's backlog, so that no SYN is dropped and retried a second later.
+  static constexpr size_t kUsualInFlight = 256;
+};
+
+// Opens connections, so many of them at a time, and hands each over when its opening handshakes
+// are complete.  A raw server is sent the request too and must return it.  The program ends if one
+// fails.
+void open_each(const Target& target, const Opening& opening,
+               const std::function<void(Opened&&)>& on_open);
+std::vector<Opened> open_connections(const Target& target, size_t count, double stall_s);
 
 }  // namespace bench

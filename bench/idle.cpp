@@ -3,9 +3,9 @@
 // is the same for every server.
 
 #include <poll.h>
-#include <sys/socket.h>
 
 #include <cinttypes>
+#include <optional>
 #include <thread>
 
 #include "common.hpp"
@@ -17,7 +17,8 @@ namespace bench {
 namespace {
 
 constexpr char kUsage[] =
-    "usage: idle (--url ws://127.0.0.1:PORT/ | --raw 127.0.0.1:PORT) --server-pid PID [options]\n"
+    "usage: idle " BENCH_TARGET_USAGE
+    " --server-pid PID [options]\n"
     "  --connections N  how many to hold open [10000]\n"
     "  --talk BYTES     each echoes one message of this size before it rests [0: says nothing]\n"
     "  --settle S       rest before each reading, for the server to tidy up [1]\n"
@@ -36,29 +37,27 @@ struct Settings {
 
 // Sends the message and reads its echo, on this connection alone.
 template <class Reader>
-void talk(const Opened& opened, const Message& message, double stall_s) {
+void talk(Opened& opened, const Message& message, double stall_s) {
   Reader reader(message);
   size_t echoes = reader.feed(opened.early);
   size_t sent = 0;
-  std::vector<uint8_t> buffer(64 * 1024);
+  Stream& stream = opened.stream;
   while (echoes == 0) {
-    const bool sending = sent < message.frame.size();
+    const bool sending = !stream.flush() || sent < message.frame.size();
     const auto wanted = static_cast<short>(sending ? POLLIN | POLLOUT : POLLIN);
-    pollfd waiting{opened.fd, wanted, 0};
+    pollfd waiting{stream.fd(), wanted, 0};
     const int ready = poll(&waiting, 1, static_cast<int>(stall_s * 1000));
     if (ready < 0) die_errno("poll");
     if (ready == 0) die("no echo for %.0f s", stall_s);
-    if (sending && (waiting.revents & POLLOUT) != 0) {
-      const ssize_t size =
-          send(opened.fd, message.frame.data() + sent, message.frame.size() - sent, MSG_NOSIGNAL);
+    if ((waiting.revents & POLLOUT) != 0 && sent < message.frame.size()) {
+      const ssize_t size = stream.send(std::span(message.frame).subspan(sent));
       if (size < 0 && errno != EAGAIN) die_errno("send");
       sent += size < 0 ? 0 : static_cast<size_t>(size);
     }
     if ((waiting.revents & ~POLLOUT) == 0) continue;
-    const ssize_t got = recv(opened.fd, buffer.data(), buffer.size(), 0);
-    if (got == 0) die("closed by the server before its echo");
-    if (got < 0 && errno != EAGAIN) die_errno("recv");
-    if (got > 0) echoes += reader.feed({buffer.data(), static_cast<size_t>(got)});
+    const auto received = stream.receive();
+    if (!received) die("ended before its echo: %s", stream.fault());
+    echoes += reader.feed(*received);
   }
 }
 
@@ -66,7 +65,7 @@ std::vector<Opened> open_and_talk(const Settings& settings, size_t count) {
   std::vector<Opened> opened = open_connections(settings.target, count, settings.stall);
   if (settings.talk == 0) return opened;
   const Message message(Opcode::kBinary, settings.talk, true);
-  for (const Opened& conn : opened) {
+  for (Opened& conn : opened) {
     if (settings.target.raw) {
       talk<RawReader>(conn, message, settings.stall);
     } else {
@@ -76,17 +75,11 @@ std::vector<Opened> open_and_talk(const Settings& settings, size_t count) {
   return opened;
 }
 
-void close_all(const std::vector<Opened>& opened) {
-  for (const Opened& conn : opened) close_abruptly(conn.fd);
-}
-
 // A server that dropped some would look thrifty.
-void expect_all_open(const std::vector<Opened>& opened) {
+void expect_all_open(std::vector<Opened>& opened) {
   size_t closed = 0;
-  for (const Opened& conn : opened) {
-    char byte = 0;
-    const ssize_t got = recv(conn.fd, &byte, 1, MSG_PEEK);
-    if (got == 0 || (got < 0 && errno != EAGAIN)) ++closed;
+  for (Opened& conn : opened) {
+    if (!conn.stream.receive()) ++closed;
   }
   if (closed != 0) die("the server closed %zu of %zu connections", closed, opened.size());
 }
@@ -104,19 +97,18 @@ double per_connection(uint64_t before, uint64_t after, size_t connections) {
 void measure(const Settings& settings) {
   // The first connection makes the server fill in what it does once in its life; that is not a
   // cost per connection.
-  close_all(open_and_talk(settings, 1));
+  open_and_talk(settings, 1);
   const Memory before = settled_memory(settings);
-  const std::vector<Opened> opened = open_and_talk(settings, settings.connections);
+  std::vector<Opened> opened = open_and_talk(settings, settings.connections);
   const Memory after = settled_memory(settings);
   expect_all_open(opened);
-  close_all(opened);
 
   const double pss = per_connection(before.pss_bytes, after.pss_bytes, settings.connections);
   const double anonymous =
       per_connection(before.anonymous_bytes, after.anonymous_bytes, settings.connections);
   if (settings.json) {
     std::printf("{\"protocol\": \"%s\", \"connections\": %zu, \"talk\": %zu, ",
-                settings.target.raw ? "raw" : "ws", settings.connections, settings.talk);
+                protocol_name(settings.target), settings.connections, settings.talk);
     std::printf("\"pss_before\": %" PRIu64 ", \"pss_after\": %" PRIu64
                 ", \"anonymous_before\": %" PRIu64 ", \"anonymous_after\": %" PRIu64 ", ",
                 before.pss_bytes, after.pss_bytes, before.anonymous_bytes, after.anonymous_bytes);
@@ -130,10 +122,7 @@ void measure(const Settings& settings) {
 
 Settings parse(Options& options) {
   Settings settings{};
-  const std::string url = options.text("--url", "");
-  const std::string raw = options.text("--raw", "");
-  if (url.empty() == raw.empty()) options.fail("--url or --raw", "is needed, one of them");
-  settings.target = raw.empty() ? parse_url(url) : parse_raw(raw);
+  settings.target = target_option(options);
   settings.connections = options.number("--connections", 10000, 1, 60000);
   settings.talk = options.number("--talk", 0, 0, 1 << 20);
   settings.settle = options.seconds("--settle", 1);

@@ -4,7 +4,6 @@
 // spends on a message, not how fast this program is.
 
 #include <sys/epoll.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -22,7 +21,8 @@ namespace bench {
 namespace {
 
 constexpr char kUsage[] =
-    "usage: load (--url ws://127.0.0.1:PORT/ | --raw 127.0.0.1:PORT) [options]\n"
+    "usage: load " BENCH_TARGET_USAGE
+    " [options]\n"
     "  --connections N   open before anything is sent [1]\n"
     "  --size BYTES      payload of a message [20]\n"
     "  --depth N         messages in flight on each connection [1]\n"
@@ -35,7 +35,6 @@ constexpr char kUsage[] =
     "  --stall S         give up when nothing moves for so long [30]\n"
     "  --json            one line of JSON\n";
 
-constexpr size_t kReadBytes = 256 * 1024;
 // One write must carry the whole depth of a connection, yet the copies must stay in the cache.
 constexpr size_t kMostStreamBytes = 4 * 1024 * 1024;
 constexpr size_t kEventsPerTurn = 1024;
@@ -81,8 +80,7 @@ class Load {
         stream_(repeat(message.frame, settings.depth)),
         epoll_(epoll_create1(EPOLL_CLOEXEC)),
         to_ask_(settings.messages == 0 ? UINT64_MAX : settings.messages),
-        asked_at_(settings.connections * settings.depth),
-        buffer_(kReadBytes) {
+        asked_at_(settings.connections * settings.depth) {
     if (epoll_ < 0) die_errno("epoll_create1");
     std::vector<Opened> opened =
         open_connections(settings.target, settings.connections, settings.stall);
@@ -90,10 +88,7 @@ class Load {
     for (size_t i = 0; i < opened.size(); ++i) add(i, opened[i], message);
   }
 
-  ~Load() {
-    for (const Conn& conn : conns_) close_abruptly(conn.fd);
-    close(epoll_);
-  }
+  ~Load() { close(epoll_); }
 
   Load(const Load&) = delete;
   Load& operator=(const Load&) = delete;
@@ -124,10 +119,10 @@ class Load {
 
  private:
   struct Conn {
-    Conn(int descriptor, size_t number, const Message& message)
-        : fd(descriptor), index(number), reader(message) {}
+    Conn(Stream&& opened, size_t number, const Message& message)
+        : stream(std::move(opened)), index(number), reader(message) {}
 
-    int fd;
+    Stream stream;
     bool waits_to_send = false;
     size_t index;
     size_t oldest = 0;  // slot of the oldest message in flight
@@ -138,8 +133,8 @@ class Load {
     Reader reader;
   };
 
-  void add(size_t index, const Opened& opened, const Message& message) {
-    Conn& conn = conns_.emplace_back(opened.fd, index, message);
+  void add(size_t index, Opened& opened, const Message& message) {
+    Conn& conn = conns_.emplace_back(std::move(opened.stream), index, message);
     watch(EPOLL_CTL_ADD, conn, EPOLLIN);
     // Only a ping may come before our first message; feed() ends the program on anything else.
     if (conn.reader.feed(opened.early) != 0) die("an echo before the first message");
@@ -149,7 +144,7 @@ class Load {
     epoll_event event{};
     event.events = interest;
     event.data.u64 = conn.index;
-    if (epoll_ctl(epoll_, operation, conn.fd, &event) != 0) die_errno("epoll_ctl");
+    if (epoll_ctl(epoll_, operation, conn.stream.fd(), &event) != 0) die_errno("epoll_ctl");
   }
 
   Reading read() const {
@@ -189,14 +184,13 @@ class Load {
   }
 
   void receive(Conn& conn) {
-    const ssize_t got = recv(conn.fd, buffer_.data(), buffer_.size(), 0);
-    if (got < 0 && (errno == EAGAIN || errno == EINTR)) return;
-    if (got <= 0) {
+    const auto received = conn.stream.receive();
+    if (!received) {
       die("connection %zu lost after %" PRIu64 " messages: %s", conn.index, completed_,
-          got == 0 ? "closed by the server" : std::strerror(errno));
+          conn.stream.fault());
     }
     const uint64_t now = now_ns();
-    const size_t echoes = conn.reader.feed({buffer_.data(), static_cast<size_t>(got)});
+    const size_t echoes = conn.reader.feed(*received);
     if (echoes == 0) return;
     if (echoes > conn.in_flight) die("more echoes than messages");
     complete(conn, echoes, now);
@@ -247,14 +241,13 @@ class Load {
   void flush(Conn& conn) {
     for (;;) {
       const std::span<const uint8_t> next = next_bytes(conn);
-      if (next.empty()) return wait_to_send(conn, false);
-      const ssize_t sent = send(conn.fd, next.data(), next.size(), MSG_NOSIGNAL);
+      if (next.empty()) return wait_to_send(conn, !conn.stream.flush());
+      const ssize_t sent = conn.stream.send(next);
       if (sent < 0 && errno == EAGAIN) return wait_to_send(conn, true);
       if (sent < 0) die("send on connection %zu: %s", conn.index, std::strerror(errno));
       const auto size = static_cast<size_t>(sent);
-      const bool was_short = size < next.size();
       mark_sent(conn, size);
-      if (was_short) return wait_to_send(conn, true);
+      if (size < next.size()) return wait_to_send(conn, true);
     }
   }
 
@@ -278,14 +271,7 @@ class Load {
   Histogram latencies_;
   std::vector<Conn> conns_;
   std::vector<uint64_t> asked_at_;
-  std::vector<uint8_t> buffer_;
   std::array<epoll_event, kEventsPerTurn> events_;
-};
-
-// How one of the two processes spent the window.
-struct Share {
-  double busy;    // of one CPU
-  double waited;  // of the window: what other programs took away
 };
 
 struct Result {
@@ -300,11 +286,6 @@ struct Result {
   uint64_t user_ticks, system_ticks;
 };
 
-Share share_of(const CpuUse& begin, const CpuUse& end, double wall_ns) {
-  return {static_cast<double>(end.run_ns - begin.run_ns) / wall_ns,
-          static_cast<double>(end.wait_ns - begin.wait_ns) / wall_ns};
-}
-
 Result summarize(const Reading& begin, const Reading& end, const Histogram& latencies) {
   Result result{};
   result.messages = end.messages - begin.messages;
@@ -317,8 +298,6 @@ Result summarize(const Reading& begin, const Reading& end, const Histogram& late
   result.p99_ns = latencies.quantile(0.99);
   result.p999_ns = latencies.quantile(0.999);
   result.max_ns = latencies.largest();
-  // A thread that ended took its time along, and the difference would be nonsense.
-  if (end.server.run_ns < begin.server.run_ns) die("server threads ended in the window");
   result.load = share_of(begin.load, end.load, wall_ns);
   result.server = share_of(begin.server, end.server, wall_ns);
   result.server_ns_per_message =
@@ -331,8 +310,7 @@ Result summarize(const Reading& begin, const Reading& end, const Histogram& late
 
 void print_json(const Settings& settings, const Result& result) {
   std::printf("{\"protocol\": \"%s\", \"connections\": %zu, \"size\": %zu, \"depth\": %zu, ",
-              settings.target.raw ? "raw" : "ws", settings.connections, settings.size,
-              settings.depth);
+              protocol_name(settings.target), settings.connections, settings.size, settings.depth);
   std::printf("\"messages\": %" PRIu64 ", \"seconds\": %.4f, \"messages_per_s\": %.1f, ",
               result.messages, result.seconds, result.per_second);
   std::printf("\"p50_ns\": %" PRIu64 ", \"p99_ns\": %" PRIu64 ", \"p999_ns\": %" PRIu64
@@ -379,10 +357,7 @@ void measure(const Settings& settings) {
 
 Settings parse(Options& options) {
   Settings settings{};
-  const std::string url = options.text("--url", "");
-  const std::string raw = options.text("--raw", "");
-  if (url.empty() == raw.empty()) options.fail("--url or --raw", "is needed, one of them");
-  settings.target = raw.empty() ? parse_url(url) : parse_raw(raw);
+  settings.target = target_option(options);
   settings.connections = options.number("--connections", 1, 1, 60000);
   settings.size = options.number("--size", 20, 0, uint64_t{1} << 30);
   settings.depth = options.number("--depth", 1, 1, 4096);

@@ -58,6 +58,19 @@ inline CpuUse read_cpu(pid_t pid) {
   return use;
 }
 
+// How a process spent a window of time.
+struct Share {
+  double busy;    // of one CPU
+  double waited;  // of the window: what other programs took away
+};
+
+inline Share share_of(const CpuUse& begin, const CpuUse& end, double wall_ns) {
+  // A thread that ended took its time along, and the difference would be nonsense.
+  if (end.run_ns < begin.run_ns) die("server threads ended in the window");
+  return {static_cast<double>(end.run_ns - begin.run_ns) / wall_ns,
+          static_cast<double>(end.wait_ns - begin.wait_ns) / wall_ns};
+}
+
 struct Memory {
   uint64_t pss_bytes = 0;
   uint64_t anonymous_bytes = 0;

@@ -5,6 +5,7 @@ bench/run and bench/instructions share this file, so a peer added to SERVERS is 
 
 import contextlib
 import dataclasses
+import functools
 import json
 import os
 import re
@@ -19,7 +20,7 @@ import time
 HERE = os.path.dirname(os.path.abspath(__file__))
 START_S = 20  # how long a server may take until it names its address; valgrind needs a few
 STOP_S = 20
-READY = re.compile(r"ws://\S+|listening on (\d\S*:\d+)")
+READY = re.compile(r"wss?://\S+|listening on (\d\S*:\d+)")
 
 
 @dataclasses.dataclass
@@ -27,24 +28,44 @@ class Server:
     """How to start a server.
 
     {build} and {port} are filled in; the command is looked up in PATH when it is a bare word.
-    It is ready once it has printed its ws:// URL or `listening on HOST:PORT`.
+    It is ready once it has printed its ws:// URL or `listening on HOST:PORT`.  One that speaks
+    TLS names the same server without it, and also has {cert} and {key} filled in.
     """
 
     command: list
     raw: bool = False  # echoes bytes, knows no WebSocket
+    plain: str = ""  # not empty: this one speaks TLS
     needs: list = dataclasses.field(default_factory=list)  # Python modules
 
 
+LIBWS = ["{build}/cli/ws", "serve", "--echo", "--listen", "127.0.0.1:{port}", "--quiet"]
+WEBSOCKETS = [sys.executable, os.path.join(HERE, "peers", "websockets_echo.py"), "{port}"]
+TLS = ["--tls-cert", "{cert}", "--tls-key", "{key}"]
+FLOOR_TLS = ["{build}/bench/floor_tls", "--port", "{port}", *TLS]
+
 SERVERS = {
     "floor": Server(["{build}/bench/floor", "--port", "{port}"], raw=True),
-    "libws": Server(
-        ["{build}/cli/ws", "serve", "--echo", "--listen", "127.0.0.1:{port}", "--quiet"]
-    ),
-    "websockets": Server(
-        [sys.executable, os.path.join(HERE, "peers", "websockets_echo.py"), "{port}"],
-        needs=["websockets"],
+    "floor_tls": Server(FLOOR_TLS, raw=True, plain="floor"),
+    "floor_tls_bio": Server([*FLOOR_TLS, "--own-bio"], raw=True, plain="floor"),
+    "libws": Server(LIBWS),
+    "libws_tls": Server([*LIBWS, *TLS], plain="libws"),
+    "websockets": Server(WEBSOCKETS, needs=["websockets"]),
+    "websockets_tls": Server(
+        [*WEBSOCKETS, "{cert}", "{key}"], plain="websockets", needs=["websockets"]
     ),
 }
+
+
+def with_tls(name):
+    """The name of the same server with TLS, or None when there is no such entry."""
+    if SERVERS[name].plain:
+        return name
+    return next((other for other, server in SERVERS.items() if server.plain == name), None)
+
+
+def secured(names):
+    """Each of them with TLS, once, without those that have no such entry."""
+    return list(dict.fromkeys(filter(None, map(with_tls, names))))
 
 
 class NotRun(Exception):
@@ -58,7 +79,7 @@ class Failed(Exception):
 @dataclasses.dataclass
 class Running:
     pid: int
-    target: list  # the options that point load and idle to it
+    target: list  # the options that point the programs to it
 
 
 def free_port():
@@ -78,14 +99,44 @@ def pin(cpu):
     return None if cpu is None else lambda: os.sched_setaffinity(0, {cpu})
 
 
+@functools.cache
+def certificate_folder():
+    """A folder with cert.pem and key.pem (EC P-256), there as long as this program runs."""
+    if shutil.which("openssl") is None:
+        raise NotRun("no program openssl, which makes the certificate")
+    folder = tempfile.TemporaryDirectory()
+    command = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2"
+    command += " -subj /CN=localhost -addext subjectAltName=IP:127.0.0.1"
+    command += " -keyout key.pem -out cert.pem"
+    made = subprocess.run(command.split(), cwd=folder.name, capture_output=True, text=True)
+    if made.returncode != 0:
+        raise NotRun(f"openssl: {reason_in(made.stderr)}")
+    return folder
+
+
 def command_of(server, build, port):
     for module in server.needs:
         if subprocess.run([sys.executable, "-c", f"import {module}"], capture_output=True).returncode:
             raise NotRun(f"no Python module {module}")
-    command = [word.format(build=build, port=port) for word in server.command]
+    values = {"build": build, "port": port}
+    if server.plain:
+        folder = certificate_folder().name
+        values["cert"] = os.path.join(folder, "cert.pem")
+        values["key"] = os.path.join(folder, "key.pem")
+    command = [word.format(**values) for word in server.command]
     if shutil.which(command[0]) is None:
-        raise NotRun(f"no program {os.path.basename(command[0])}")
+        raise NotRun(f"no program {command[0]}")
     return command
+
+
+def reason_in(printed):
+    """The line that says what is wrong: of a Python or Node trace its error, else the first."""
+    lines = printed.strip().splitlines() or [""]
+    return next((line for line in lines if re.match(r"\w*Error\b", line)), lines[0])
+
+
+def ending(status):
+    return f"ended by {signal.Signals(-status).name}" if status < 0 else f"exit status {status}"
 
 
 def wait_until_ready(process, output):
@@ -99,10 +150,9 @@ def wait_until_ready(process, output):
         if found and printed.endswith("\n"):
             return found
         if ended:
-            last = printed.strip().splitlines()[-1:] or [f"exit status {process.returncode}"]
-            raise NotRun(last[0])
+            raise NotRun(reason_in(printed) or ending(process.returncode))
         if time.monotonic() > end:
-            raise NotRun("printed no address")
+            raise NotRun(f"no address in {START_S} s; printed {reason_in(printed)!r}")
         time.sleep(0.01)
 
 
@@ -123,26 +173,30 @@ def running(server, build, cpu=None, prefix=()):
     """
     command = [*prefix, *command_of(server, build, free_port())]
     with tempfile.TemporaryFile() as output:
-        process = subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            preexec_fn=pin(cpu),
-        )
+        try:
+            process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                preexec_fn=pin(cpu),
+            )
+        except OSError as error:  # a program of another machine, a script without its first line
+            raise NotRun(f"{command[0]}: {error.strerror}") from None
         try:
             found = wait_until_ready(process, output)
             target = ["--raw", found[1]] if server.raw else ["--url", found[0]]
+            target += ["--tls"] if server.plain else []
             yield Running(process.pid, target)
         finally:
             stop(process)
 
 
 def run_program(build, name, server, options, cpu=None):
-    """Runs load or idle against a running server and returns its JSON as a dict."""
+    """Runs load, idle or handshake against a running server and returns its JSON as a dict."""
     command = [os.path.join(build, "bench", name), *server.target, "--json"]
     command += [str(option) for option in options]
     done = subprocess.run(command, capture_output=True, text=True, preexec_fn=pin(cpu))
     if done.returncode != 0:
-        raise Failed(f"{name}: {done.stderr.strip()}")
+        raise Failed(f"{name}: {reason_in(done.stderr) or ending(done.returncode)}")
     return json.loads(done.stdout)

@@ -1,7 +1,11 @@
-"""An echo server on the Python package `websockets`, as fast as its options allow."""
+"""An echo server on the Python package `websockets`, as fast as its options allow.
+
+Arguments: the port, and for TLS the files of the certificate and its key.
+"""
 
 import asyncio
 import signal
+import ssl
 import sys
 
 from websockets.asyncio.server import serve
@@ -16,14 +20,27 @@ async def echo(connection):
         pass  # the load programs end by a reset; a traceback for each would be noise
 
 
-async def main(port):
+def tls_context(cert, key):
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(cert, key)
+    return context
+
+
+async def main(port, *tls_files):
+    context = tls_context(*tls_files) if tls_files else None
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     async with serve(
-        echo, "127.0.0.1", port, compression=None, max_size=None, ping_interval=None
+        echo,
+        "127.0.0.1",
+        port,
+        compression=None,
+        max_size=None,
+        ping_interval=None,
+        ssl=context,
     ):
-        print(f"ws://127.0.0.1:{port}/", flush=True)
+        print(f"{'wss' if context else 'ws'}://127.0.0.1:{port}/", flush=True)
         await stop.wait()
 
 
-asyncio.run(main(int(sys.argv[1])))
+asyncio.run(main(int(sys.argv[1]), *sys.argv[2:]))
