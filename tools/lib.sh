@@ -34,6 +34,13 @@ curl               curl                 curl                 curl            cur
 node               nodejs               nodejs               nodejs          nodejs
 npm                npm                  nodejs-npm           npm             npm
 chromium           chromium             chromium             chromium        chromium
+openssl            openssl              openssl              openssl         openssl
+go                 golang-go            golang               go              go
+ip                 iproute2             iproute              iproute2        iproute2
+microsocks         microsocks           -                    -               microsocks
+nginx              nginx                nginx                nginx           nginx
+haproxy            haproxy              haproxy              haproxy         haproxy
+tinyproxy          tinyproxy            tinyproxy            tinyproxy       tinyproxy
 readelf            binutils             binutils             binutils        binutils
 clang              clang-14             clang                clang           clang
 clang_format       clang-format-14      clang-tools-extra    clang           clang-extra-tools
@@ -46,6 +53,8 @@ compiles() { # COMPILER LANGUAGE FLAG SOURCE
   printf '%s\n' "$4" | $1 -x "$2" "$3" -fsyntax-only - >/dev/null 2>&1
 }
 runs() { command -v "$1" >/dev/null 2>&1 && "$@" >/dev/null 2>&1; }
+# Programs of administrators are not in everybody's PATH.
+is_there() { PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin command -v "$1" >/dev/null 2>&1; }
 pkg_exists() { runs "${PKG_CONFIG:-pkg-config}" --exists "$1"; }
 
 have_meson() {
@@ -77,6 +86,13 @@ have_chromium() {
   done
   return 1
 }
+have_openssl() { runs openssl version; }
+have_go() { runs go version; }
+have_ip() { is_there ip; }
+have_microsocks() { is_there microsocks; }
+have_nginx() { is_there nginx; }
+have_haproxy() { is_there haproxy; }
+have_tinyproxy() { is_there tinyproxy; }
 have_readelf() { runs readelf --version && runs nm --version; }
 have_clang() { find_tool clang >/dev/null; }
 have_clang_rt() {
@@ -196,6 +212,20 @@ want() { # NEED...
     hash -r
   else
     say "Going on without: $missing"
+  fi
+}
+
+# The same for programs whose packages also start a service.  Where one would start, and that is
+# wherever systemd runs, installing them is not for a test to decide.
+want_daemons() { # NEED...
+  local missing
+  missing=$(missing_of "$@")
+  [ -z "$missing" ] && return
+  if [ -d /run/systemd/system ]; then
+    say "Going on without: $missing(installing them would start services)"
+  else
+    # shellcheck disable=SC2086 # a list of words
+    want $missing
   fi
 }
 

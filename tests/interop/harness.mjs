@@ -84,7 +84,7 @@ class Server {
   async start() {
     await until(() => this.stdout.length > 0, "no address on standard output: " + this.log);
     this.url = / on (\S+)/.exec(this.stdout[0])[1];
-    this.http = this.url.replace("ws:", "http:").replace(/\/$/, "");
+    this.http = this.url.replace(/^ws/, "http").replace(/\/$/, "");
     this.port = /:(\d+)\/$/.exec(this.url)?.[1];
     return this;
   }

@@ -334,7 +334,7 @@ function helpers() {
 }
 
 // `use(page, server)` with an empty page of the server's own origin.
-function withTestPage(options, use, allowed = null) {
+function withTestPage(options, use, allowed = null, profile = {}) {
   return withScratch(async (site) => {
     writeFileSync(
       join(site, "index.html"),
@@ -345,39 +345,66 @@ function withTestPage(options, use, allowed = null) {
         const page = await visit(s.http + "/", allowed);
         await page.evaluate(helpers);
         await use(page, s);
-      }),
+      }, profile),
     );
   });
+}
+
+async function everySize(page, s) {
+  const wrong = await page.evaluate(
+    async ([url, sizes]) => {
+      const wrong = [];
+      const s = await socket(url);
+      for (const size of sizes) {
+        const bytes = makeBinary(size);
+        s.send(bytes);
+        if (!same(new Uint8Array(await s.next()), bytes)) wrong.push("binary " + size);
+        const string = makeText(size);
+        s.send(string);
+        if ((await s.next()) !== string) wrong.push("text " + size);
+      }
+      if (s.bufferedAmount !== 0) wrong.push("bufferedAmount " + s.bufferedAmount);
+      s.close(1000);
+      const end = await s.ended;
+      if (end.code !== 1000 || !end.wasClean) wrong.push("close " + JSON.stringify(end));
+      return wrong;
+    },
+    [s.url, SIZES],
+  );
+  assert.deepEqual(wrong, []);
+  const line = await s.closed();
+  assert.equal(line.messages_in + " " + line.messages_out, "18 18");
 }
 
 // req: 48, 61, 71
 // bad: 89
 export function test_every_size_comes_back_as_text_and_binary() {
-  return withTestPage(["--echo"], async (page, s) => {
-    const wrong = await page.evaluate(
-      async ([url, sizes]) => {
-        const wrong = [];
-        const s = await socket(url);
-        for (const size of sizes) {
-          const bytes = makeBinary(size);
-          s.send(bytes);
-          if (!same(new Uint8Array(await s.next()), bytes)) wrong.push("binary " + size);
-          const string = makeText(size);
-          s.send(string);
-          if ((await s.next()) !== string) wrong.push("text " + size);
-        }
-        if (s.bufferedAmount !== 0) wrong.push("bufferedAmount " + s.bufferedAmount);
-        s.close(1000);
-        const end = await s.ended;
-        if (end.code !== 1000 || !end.wasClean) wrong.push("close " + JSON.stringify(end));
-        return wrong;
-      },
-      [s.url, SIZES],
-    );
-    assert.deepEqual(wrong, []);
-    const line = await s.closed();
-    assert.equal(line.messages_in + " " + line.messages_out, "18 18");
-  });
+  return withTestPage(["--echo"], everySize);
+}
+
+// The browser has to be told to take the certificate.
+const UNVERIFIED = { ignoreHTTPSErrors: true };
+
+export function test_every_size_comes_back_over_tls() {
+  const use = async (page, s) => {
+    assert.match(s.url, /^wss:/);
+    await everySize(page, s);
+  };
+  return withTestPage(["--echo", "--self-signed"], use, null, UNVERIFIED);
+}
+
+export function test_two_tabs_chat_over_tls() {
+  return withServer(["--chat", "--self-signed"], (s) =>
+    withPages(async (visit) => {
+      assert.match(s.http, /^https:/);
+      const a = await visit(s.http + "/");
+      const b = await visit(s.http + "/");
+      await connected(a);
+      await connected(b);
+      await say(a, "Hello over TLS");
+      await hears(b, "Hello over TLS");
+    }, UNVERIFIED),
+  );
 }
 
 // req: 78, 80, 88, 89, 96
