@@ -135,6 +135,8 @@ Error TlsContext::set_common(SSL_CTX* ctx, const ws_tls_config& config) {
   // was given, instead of one that OpenSSL puts together from the roots at each handshake.
   SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
                             SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_NO_AUTO_CHAIN);
+  // A record's head and body then come with one read of the BIO.
+  SSL_CTX_set_read_ahead(ctx, 1);
   SSL_CTX_set_options(ctx, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION);
   if ((config.flags & WS_TLS_KERNEL) != 0) SSL_CTX_set_options(ctx, SSL_OP_ENABLE_KTLS);
   if ((config.flags & WS_TLS_NO_TICKETS) != 0) SSL_CTX_set_options(ctx, SSL_OP_NO_TICKET);

@@ -189,6 +189,7 @@ IoResult TlsSession::handshake() {
   take_step();
   leave(0);
   if (failed_ || ended_ || !handshaken_) return outcome();
+  unasked_ = true;  // data may have come with the last flight
   return {IoResult::kOk, 0, 0};
 }
 
@@ -197,7 +198,9 @@ IoResult TlsSession::handshake() {
 bool TlsSession::has_unread() const {
   if (untold_) return true;
   if (failed_ || ended_ || stuck_) return false;
-  return wire_.unread() != 0 || SSL_pending(ssl_.get()) > 0 || wire_.lower().has_unread();
+  // What OpenSSL holds after it has asked for more is a part of a record.
+  if (wire_.unread() != 0 || (unasked_ && SSL_has_pending(ssl_.get()) == 1)) return true;
+  return wire_.lower().has_unread();
 }
 
 IoResult TlsSession::read(uint8_t* first, size_t first_len, uint8_t* second, size_t second_len) {
@@ -216,7 +219,7 @@ IoResult TlsSession::read(uint8_t* first, size_t first_len, uint8_t* second, siz
 // Stops when there is nothing left to decrypt: to ask OpenSSL again would only find that out.
 size_t TlsSession::decrypt(uint8_t* first, size_t first_len, uint8_t* second, size_t second_len) {
   SSL* ssl = ssl_.get();
-  stuck_ = false;
+  stuck_ = unasked_ = false;
   size_t total = 0;
   uint8_t* to = first;
   size_t room = first_len;
@@ -231,11 +234,14 @@ size_t TlsSession::decrypt(uint8_t* first, size_t first_len, uint8_t* second, si
     to += got;
     room -= got;
     if (room == 0) {
-      if (total != first_len || second_len == 0) return total;
+      if (total != first_len || second_len == 0) {
+        unasked_ = true;
+        return total;
+      }
       to = second;
       room = second_len;
     }
-    if (wire_.drained() && SSL_pending(ssl) == 0) return total;
+    if (wire_.drained() && SSL_has_pending(ssl) == 0) return total;
   }
 }
 

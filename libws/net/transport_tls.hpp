@@ -120,6 +120,7 @@ class TlsSession : public Allocated {
   bool ended_ = false;      // the peer says nothing more
   bool truncated_ = false;  // and did not say so
   bool untold_ = false;     // failed_ or ended_ was found behind data, and read() is to tell it
+  bool unasked_ = false;    // OpenSSL may hold whole records: it has not asked for more
   bool stuck_ = false;      // OpenSSL has something to say before it reads on
   bool write_ended_ = false;
   bool goodbye_due_ = false;  // close_notify could not be written yet

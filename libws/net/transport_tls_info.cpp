@@ -79,7 +79,7 @@ void TlsSession::take_failure() {
   SSL* ssl = ssl_.get();
   if (SSL_want_read(ssl) && BIO_should_read(SSL_get_rbio(ssl))) return;
   if (SSL_want_write(ssl) && BIO_should_write(SSL_get_wbio(ssl))) {
-    stuck_ = true;
+    stuck_ = unasked_ = true;
     return;
   }
   if (wire_.out_of_memory()) return stop(WS_ERR_NOMEM, 0, "out of memory");

@@ -530,11 +530,15 @@ void test_read_without_memory_for_the_rest_fails(void**) {
   Open o;
   const std::string data = noise(2 * kRecord);
   o.duo.client.write(data.data(), data.size());
+  // Half a record first, so that what comes next is more than OpenSSL has room for.
+  o.duo.up.collect(o.duo.client_fds.theirs);
+  o.duo.up.pass(o.duo.server_fds.theirs, kRecord / 2);
+  uint8_t few[10];
+  assert_int_equal(o.duo.server.read(few, sizeof few).status, IoResult::kWouldBlock);
   o.duo.carry();
   Faults faults;
   faults.fail_alloc = 1;
   set_faults(faults);
-  uint8_t few[10];
   assert_int_equal(o.duo.server.read(few, sizeof few).status, IoResult::kOk);
   const IoResult r = o.duo.server.read(few, sizeof few);
   assert_int_equal(r.status, IoResult::kFailed);
