@@ -176,6 +176,7 @@ typedef struct ws_client ws_client;     /* owner  */
 typedef struct ws_sync ws_sync;         /* owner  */
 
 typedef struct ws_tls_info ws_tls_info; /* tls.h: how a connection is secured */
+typedef struct ws_handlers ws_handlers; /* conn.h: the callbacks of a connection */
 
 #ifdef __cplusplus
 } /* extern "C" */

@@ -34,9 +34,10 @@ typedef struct ws_conn_config {
   uint32_t max_header_count;     /* header lines; above: 431 [100] */
   uint32_t max_fragments;        /* frames of one message, empty ones count; above: close 1008
                                     [1024 + max_message_bytes / 256] */
-  uint64_t send_high_bytes;      /* sends report WS_BACKPRESSURE above [256 KiB] */
-  uint64_t send_low_bytes;       /* on_drain at or below [64 KiB] */
-  uint64_t send_limit_bytes;     /* sends that would pass it fail with WS_ERR_FULL [16 MiB] */
+  /* The three marks count frames; over TLS up to 132 KiB of ciphertext wait below them. */
+  uint64_t send_high_bytes;  /* sends report WS_BACKPRESSURE above [256 KiB] */
+  uint64_t send_low_bytes;   /* on_drain at or below [64 KiB] */
+  uint64_t send_limit_bytes; /* sends that would pass it fail with WS_ERR_FULL [16 MiB] */
 } ws_conn_config;
 
 /* ws_close_info.flags */

@@ -55,8 +55,6 @@ WS_API const char *ws_request_peer(const ws_request *r);
  * Errors: STATE (plain), CLOSED (the connection is gone), INVALID. */
 WS_API int ws_request_get_tls(const ws_request *r, ws_tls_info *out);
 
-typedef struct ws_handlers ws_handlers; /* conn.h */
-
 /* How to accept.  `handlers` and `user` are ignored when the request belongs to a bare engine. */
 typedef struct ws_accept {
   size_t size;              /* WS_INIT */

@@ -39,7 +39,7 @@ WS_API int ws_sync_send(ws_sync *s, ws_opcode op, const void *data, size_t len);
 
 /* Wait for the next message, at most timeout_ms (0: only look; WS_NEVER).  `data` is valid until
  * the next call of recv or free.  What arrives while other calls run is kept, up to
- * send_limit_bytes; what arrives between calls waits in the kernel.
+ * send_limit_bytes with 512 added for each message; what arrives between calls waits in the kernel.
  * Errors: TIMEOUT (nothing came; try again), CLOSED (the connection ended, all messages were
  * given; ws_sync_how() tells how), INVALID, NOMEM. */
 WS_API int ws_sync_recv(ws_sync *s, uint32_t timeout_ms, ws_opcode *op, const void **data,

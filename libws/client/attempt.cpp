@@ -141,8 +141,9 @@ bool Attempt::wait_for(const IoResult& r) {
     fail_with(transport_.fault(r, "the connection failed"), 0);
     return false;
   }
-  uint32_t interest = kReadable;
-  const bool more_to_say = talk_ != nullptr && !talk_->output().empty();
+  uint32_t interest = transport_.read_waits() ? 0u : uint32_t{kReadable};
+  const bool more_to_say =
+      talk_ != nullptr && !talk_->output().empty() && !transport_.write_waits();
   if (transport_.unsent() != 0 || more_to_say) interest |= kWritable;
   if (loop_.set_interest(this, interest)) {
     fail_with_last_detail(WS_ERR_IO);

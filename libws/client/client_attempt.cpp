@@ -53,7 +53,11 @@ void Client::begin_attempt() {
 }
 
 bool Client::wait_for_turn() {
-  const Proxy& proxy = options_.proxy;
+  Proxy proxy = options_.proxy;
+  if (proxy.kind == ProxyKind::kNone && options_.proxy_from_environment) {
+    // What is wrong with it is told by find_route().
+    (void)proxy_from_environment(url_, environment, &proxy).failed();
+  }
   const bool direct = proxy.kind == ProxyKind::kNone;
   char port[16];
   std::snprintf(port, sizeof port, " %u", unsigned{direct ? url_.port : proxy.port});

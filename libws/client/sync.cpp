@@ -6,6 +6,9 @@
 namespace libws {
 namespace {
 
+// An empty message costs memory too: an object, and a block if it came in fragments.
+constexpr uint64_t kOverhead = 512;
+
 uint64_t deadline_after(uint64_t now_ms, uint32_t timeout_ms) {
   return timeout_ms == WS_NEVER ? UINT64_MAX : now_ms + timeout_ms;
 }
@@ -61,7 +64,7 @@ void Sync::keep(Conn& conn) {
     failure_ = WS_ERR_NOMEM;
     return conn.abort();
   }
-  inbox_bytes_ += m->data().size();
+  inbox_bytes_ += m->data().size() + kOverhead;
   if (inbox_bytes_ >= inbox_limit_) (void)conn.pause().failed();
 }
 
@@ -77,6 +80,7 @@ void Sync::on_down(ws_client*, const ws_close_info* why, uint32_t retry_in_ms, v
 }
 
 Error Sync::turn(uint64_t deadline_ms) {
+  if (conn() != nullptr) conn()->was_away();
   uint32_t wait_ms = WS_NEVER;
   if (deadline_ms != UINT64_MAX) {
     const uint64_t now_ms = sys().now_us() / 1000;
@@ -134,7 +138,7 @@ Error Sync::recv(uint32_t timeout_ms, const Message** out) {
   }
   current_ = std::move(inbox_.front());
   inbox_.pop_front();
-  inbox_bytes_ -= current_->data().size();
+  inbox_bytes_ -= current_->data().size() + kOverhead;
   if (conn() != nullptr && inbox_bytes_ < inbox_limit_) (void)conn()->resume().failed();
   *out = current_.get();
   return Error();

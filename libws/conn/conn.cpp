@@ -60,7 +60,10 @@ void Conn::on_ready(uint32_t events) {
     flush_transport();
     write_out();
   }
-  if ((events & (kReadable | kHangup)) != 0) read_in();
+  if ((events & (kReadable | kHangup)) != 0) {
+    read_in();
+    if (blocked_ && transport_.write_waits()) blocked_ = false;
+  }
   settle();
 }
 
@@ -121,7 +124,7 @@ void Conn::settle() {
 
 void Conn::watch_what_is_wanted() {
   uint32_t interest = wants_input() ? uint32_t{kReadable} : 0u;
-  if (blocked_) interest |= kWritable;
+  if (blocked_ && !transport_.write_waits()) interest |= kWritable;
   if (loop().set_interest(this, interest).failed()) {
     engine_.abort(WS_ERR_IO, 0, "the poller refused a change");
     tell_later();

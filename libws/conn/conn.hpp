@@ -97,6 +97,11 @@ class Conn final : public Watcher,
   bool above_high() const { return engine_.above_high(); }
   // Calls on_drained() once the queue is short, although no send has reported BACKPRESSURE.
   void report_drain() { engine_.press(); }
+  // For a loop that turns only now and then.
+  void was_away() {
+    use_clock();
+    engine_.was_away();
+  }
   bool was_opened() const { return opened_; }
   bool secure() const { return transport_.secure(); }
   // close() or abort() was called: the end is this side's wish.

@@ -33,6 +33,7 @@ void Conn::read_in() {
 
 bool Conn::wants_input() const {
   const bool reading = !paused_ || engine_.ended();
+  if (transport_.read_waits()) return false;
   return reading && !engine_.input_pending() && (engine_.want() & WS_WANT_READ) != 0;
 }
 

@@ -14,6 +14,7 @@ IoResult Transport::tls_write(const iovec* slices, size_t count) {
 
 bool Transport::tls_has_unread() const { return tls_->has_unread(); }
 bool Transport::tls_truncated() const { return tls_->truncated(); }
+bool Transport::tls_read_waits() const { return tls_->read_waits(); }
 size_t Transport::tls_unsent() const { return tls_->unsent(); }
 IoResult Transport::tls_flush() { return tls_->flush(); }
 

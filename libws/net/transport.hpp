@@ -67,6 +67,10 @@ class Transport {
 
   // Bytes were received that no readiness will tell of: read again without waiting.
   bool has_unread() const { return tls_ != nullptr && tls_has_unread(); }
+  // read() finds nothing before flush() is done: TLS has something to say before it reads on.
+  bool read_waits() const { return tls_ != nullptr && tls_read_waits(); }
+  // After write() said kWouldBlock: it is not the descriptor that is full, TLS has to read first.
+  bool write_waits() const { return tls_ != nullptr && tls_unsent() == 0; }
   // Bytes that write() took and the kernel did not: flush() when the descriptor is writable.
   // Until they are gone, write() takes nothing.
   size_t unsent() const { return tls_ != nullptr ? tls_unsent() : 0; }
@@ -88,6 +92,7 @@ class Transport {
   IoResult tls_write(const iovec* slices, size_t count);
   bool tls_truncated() const;
   bool tls_has_unread() const;
+  bool tls_read_waits() const;
   size_t tls_unsent() const;
   IoResult tls_flush();
 

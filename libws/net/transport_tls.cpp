@@ -203,6 +203,11 @@ bool TlsSession::has_unread() const {
   return wire_.lower().has_unread();
 }
 
+bool TlsSession::read_waits() const {
+  if (failed_ || ended_) return false;
+  return (stuck_ && unsent() != 0) || wire_.lower().read_waits();
+}
+
 IoResult TlsSession::read(uint8_t* first, size_t first_len, uint8_t* second, size_t second_len) {
   untold_ = false;
   if (failed_ || ended_) return outcome();

@@ -54,6 +54,9 @@ class TlsSession : public Allocated {
   // Also when the next read() has a failure or the end to tell.
   bool has_unread() const;
 
+  // Nothing can be read before what is unsent has left; to watch for input would spin.
+  bool read_waits() const;
+
   // Short slices share a record, long ones fill records.  Takes up to TlsBuffers::kBytes;
   // kWouldBlock while anything is unsent.  Before the handshake is done, what a server wants to say
   // cannot be said: it is thrown away.

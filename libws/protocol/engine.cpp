@@ -211,6 +211,12 @@ void Engine::keepalive() {
   ping_at_us_ = shared_.now_us;
 }
 
+void Engine::was_away() {
+  if (limits_.ping_us >= limits_.idle_us || ping_at_us_ > last_rx_us_) return;
+  if (shared_.now_us - last_rx_us_ > limits_.ping_us)
+    last_rx_us_ = shared_.now_us - limits_.ping_us;
+}
+
 void Engine::set_paused(bool paused) {
   if (paused_ && !paused) last_rx_us_ = shared_.now_us;
   paused_ = paused;

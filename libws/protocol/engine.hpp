@@ -176,6 +176,9 @@ class Engine {
   void release_buffers();
   // While paused, silence from the peer is our own doing.
   void set_paused(bool paused);
+  // The owner did not run for a while: a ping that was due and not sent is sent now, before the
+  // peer's silence counts.
+  void was_away();
   const char* subprotocol() const { return protocol_ != nullptr ? protocol_ : ""; }
   bool closed_cleanly() const { return (close_flags_ & WS_CLOSE_CLEAN) != 0; }
   // The response a client got, null before it.

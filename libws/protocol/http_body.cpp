@@ -16,6 +16,9 @@ bool read_length(std::string_view text, uint64_t* out) {
   return !text.empty();
 }
 
+// What stands between the data of two chunks: leading zeros and extensions must end somewhere.
+constexpr uint32_t kMaxLineBytes = 4096;
+
 int hex_value(uint8_t c) {
   if (c >= '0' && c <= '9') return c - '0';
   const int lower = c | 0x20;
@@ -74,11 +77,14 @@ bool BodyReader::feed(Bytes in, size_t max, Vector<uint8_t>* out) {
     }
     const uint8_t c = in[0];
     in = in.subspan(1);
-    if (state_ != State::kChunkEnd) {
+    if (++line_bytes_ > kMaxLineBytes) {
+      state_ = State::kDone;
+    } else if (state_ != State::kChunkEnd) {
       take_size(c);
     } else if (c == '\n') {
       state_ = State::kSize;
       sized_ = false;
+      line_bytes_ = 0;
     } else if (c != '\r') {
       state_ = State::kDone;
     }

@@ -30,8 +30,9 @@ class BodyReader {
 
   State state_ = State::kDone;
   bool chunked_ = false;
-  bool sized_ = false;  // a digit of this chunk's size was seen
-  uint64_t left_ = 0;   // of the body, or of this chunk; UINT64_MAX: until the stream ends
+  bool sized_ = false;       // a digit of this chunk's size was seen
+  uint32_t line_bytes_ = 0;  // since the data of the chunk before
+  uint64_t left_ = 0;        // of the body, or of this chunk; UINT64_MAX: until the stream ends
 };
 
 }  // namespace libws

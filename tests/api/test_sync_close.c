@@ -4,6 +4,8 @@
 #include "echo.h"
 #include "peer.h"
 
+#include <time.h>
+
 static void test_sync_peer_close_gives_all_messages_first(void **state) {
   ws_sync *s = sync_join(*state);
   sync_say(s, "bye");
@@ -143,6 +145,51 @@ static void test_sync_send_to_a_peer_that_takes_nothing_times_out(void **state) 
   ws_sync_free(s);
 }
 
+/* Empty ones cost memory too. */
+static void test_sync_inbox_is_bounded_whatever_the_size_of_messages(void **state) {
+  Echo *e = *state;
+  static const uint8_t zeros[32 * 1024];
+  ws_conn_config limits;
+  WS_INIT(&limits);
+  limits.send_timeout_ms = 300;
+  limits.send_high_bytes = 32 * 1024;
+  limits.send_low_bytes = 1024;
+  limits.send_limit_bytes = 64 * 1024;
+  ws_sync *s = sync_join_with(e, &limits);
+  sync_say(s, "empties");
+  sync_say(s, "quiet");
+  int rc = WS_OK;
+  for (int i = 0; i < 10000 && rc == WS_OK; ++i) {
+    rc = ws_sync_send(s, WS_OP_BINARY, zeros, sizeof zeros);
+  }
+  assert_int_equal(rc, WS_ERR_TIMEOUT);
+  int kept = 0;
+  ws_opcode op;
+  const void *data;
+  size_t len;
+  while (ws_sync_recv(s, 0, &op, &data, &len) == WS_OK) ++kept;
+  assert_true(kept > 0);
+  assert_true(kept <= 64 * 1024 / 512 + 256); /* the bound, and what one turn brings */
+  ws_sync_free(s);
+}
+
+/* Between calls nothing is read: that is not the server's silence. */
+static void test_sync_time_between_calls_is_no_idle_timeout(void **state) {
+  Echo *e = *state;
+  const struct timespec pause = {0, 400 * 1000 * 1000};
+  ws_conn_config limits;
+  WS_INIT(&limits);
+  limits.idle_timeout_ms = 200;
+  ws_sync *s = sync_join_with(e, &limits);
+  for (int i = 0; i < 2; ++i) {
+    sync_expect_echo(s, "here");
+    nanosleep(&pause, NULL);
+    sync_expect_none(s, 0, WS_ERR_TIMEOUT);
+  }
+  sync_expect_echo(s, "still here");
+  ws_sync_free(s);
+}
+
 int main(void) {
 #define WITH_ECHO(f) cmocka_unit_test_setup_teardown(f, echo_setup, echo_teardown)
   const struct CMUnitTest tests[] = {
@@ -155,6 +202,8 @@ int main(void) {
       WITH_ECHO(test_sync_close_of_a_peer_that_does_not_answer_times_out),
       WITH_ECHO(test_sync_open_connection_that_ends_is_not_opened_again),
       WITH_ECHO(test_sync_send_to_a_peer_that_takes_nothing_times_out),
+      WITH_ECHO(test_sync_inbox_is_bounded_whatever_the_size_of_messages),
+      WITH_ECHO(test_sync_time_between_calls_is_no_idle_timeout),
   };
   return cmocka_run_group_tests_name("sync_close", tests, NULL, NULL);
 }

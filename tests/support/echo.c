@@ -24,6 +24,10 @@ static void flood(ws_conn *c) {
   for (int i = 0; i < 1000; ++i) must(ws_conn_send(c, WS_OP_BINARY, zeros, sizeof zeros, 0));
 }
 
+static void send_empties(ws_conn *c) {
+  for (int i = 0; i < 100000; ++i) must(ws_conn_send(c, WS_OP_BINARY, NULL, 0, 0));
+}
+
 static int obey(ws_conn *c, const void *data, size_t len) {
   if (is("bye", data, len)) {
     say(c, "one");
@@ -36,6 +40,8 @@ static int obey(ws_conn *c, const void *data, size_t len) {
     must(ws_conn_pause(c));
   } else if (is("flood", data, len)) {
     flood(c);
+  } else if (is("empties", data, len)) {
+    send_empties(c);
   } else if (is("ping", data, len)) {
     must(ws_conn_ping(c, "x", 1));
   } else {

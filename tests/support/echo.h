@@ -1,11 +1,12 @@
 /*
  * A server on a thread of its own, for clients that block.  It echoes, and some texts are orders:
  *
- *   "bye"    one, two, three, then Close 4001 "enough"
- *   "drop"   abort
- *   "quiet"  read no more
- *   "flood"  1000 messages of 1000 bytes
- *   "ping"   a ping, and "ponged" when its pong is in
+ *   "bye"     one, two, three, then Close 4001 "enough"
+ *   "drop"    abort
+ *   "quiet"   read no more
+ *   "flood"   1000 messages of 1000 bytes
+ *   "empties" 100000 messages of none
+ *   "ping"    a ping, and "ponged" when its pong is in
  *
  * The target /refused is answered with 401; `not_yet` requests are answered with 503.
  */

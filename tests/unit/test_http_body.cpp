@@ -86,6 +86,22 @@ void test_body_in_bad_chunks_ends_where_they_go_wrong(void**) {
   expect_body(chunked, "fffffffffffffffff\r\nabc", "", true);  // 17 digits
 }
 
+void test_body_between_its_chunks_is_bounded(void**) {
+  constexpr size_t kMost = 4096;  // with the size, its extension and the line ends
+  const char* chunked = "Transfer-Encoding: chunked\r\n";
+  for (int over = -1; over <= 1; ++over) {
+    const size_t fill = kMost - 4 + static_cast<size_t>(over + 1) - 1;  // beside "1", "\r\n", ";"
+    for (const std::string& line :
+         {"1;" + std::string(fill, 'e') + "\r\n", std::string(fill + 1, '0') + "1\r\n"}) {
+      const Body b = read_body(chunked, line + "x", 7);
+      assert_string_equal(b.text.c_str(), over <= 0 ? "x" : "");
+      assert_int_equal(b.done, over > 0);
+    }
+  }
+  // An endless line end, too.
+  assert_true(read_body(chunked, "1\r\nx" + std::string(kMost + 1, '\r'), 7).done);
+}
+
 void test_body_in_an_unknown_coding_is_given_as_it_is(void**) {
   expect_body("Transfer-Encoding: gzip\r\n", "xyz", "xyz", false);
   expect_body("Transfer-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n", "1\r\n", "1\r\n", false);
@@ -114,6 +130,7 @@ int main() {
       cmocka_unit_test(test_body_of_statuses_that_have_none_is_complete),
       cmocka_unit_test(test_body_in_chunks_is_put_together),
       cmocka_unit_test(test_body_in_bad_chunks_ends_where_they_go_wrong),
+      cmocka_unit_test(test_body_between_its_chunks_is_bounded),
       cmocka_unit_test(test_body_in_an_unknown_coding_is_given_as_it_is),
       cmocka_unit_test(test_body_is_kept_up_to_its_limit),
   };

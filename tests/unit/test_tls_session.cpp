@@ -460,6 +460,7 @@ void test_key_updates_without_end_are_bounded(void**) {
   // It has come to the bound, reads no further, and does not ask to be called for that.
   assert_true(peer.ours.unsent() > TlsBuffers::kOutBytes - TlsBuffers::kRecordOverhead);
   assert_false(peer.ours.has_unread());
+  assert_true(peer.ours.read_waits());
   clear_faults();
   assert_int_equal(peer.ours.flush().status, IoResult::kOk);
   assert_true(peer.ours.has_unread());

@@ -545,6 +545,16 @@ void test_read_without_memory_for_the_rest_fails(void**) {
   assert_int_equal(o.duo.server.fault(r, "").error, WS_ERR_NOMEM);
 }
 
+// Whoever waits for room then would be told of it at once, and again, and again.
+void test_write_before_the_handshake_is_done_waits_for_input(void**) {
+  Pki pki;
+  Ref<TlsContext> s = pki.server(), c = pki.client();
+  Duo duo(*s, *c);
+  assert_int_equal(duo.client.write("x", 1).status, IoResult::kWouldBlock);
+  assert_int_equal(duo.client.unsent(), 0);
+  assert_true(duo.client.write_waits());
+}
+
 }  // namespace
 
 #define COUNTED(test) cmocka_unit_test_setup_teardown(test, count_calls, restore)
@@ -577,6 +587,7 @@ int main() {
       COUNTED(test_stream_with_faulty_sockets_arrives_whole),
       COUNTED(test_stream_without_memory_fails_and_does_not_crash),
       COUNTED(test_read_without_memory_for_the_rest_fails),
+      COUNTED(test_write_before_the_handshake_is_done_waits_for_input),
   };
   return cmocka_run_group_tests(tests, nullptr, nullptr);
 }
