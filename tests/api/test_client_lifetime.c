@@ -300,12 +300,13 @@ static void test_client_free_during_the_look_up_of_a_name(void **state) {
     assert_null(strstr(call->c.log, "open"));
   }
   fresh_call(state);
-  /* A look-up that nobody waits for ends by itself. */
+  /* A look-up that nobody waits for ends by itself; another may begin, so each count counts. */
   uint64_t end = clock_ms() + PATIENCE_MS;
-  while (count_descriptors() > before && clock_ms() < end) {
+  int now = count_descriptors();
+  for (; now > before && clock_ms() < end; now = count_descriptors()) {
     run_for(((Call *)*state)->c.loop, 5);
   }
-  assert_int_equal(count_descriptors(), before);
+  assert_int_equal(now, before);
 }
 
 /* ---- handles and numbers ---- */
@@ -433,6 +434,7 @@ static void free_the_other(Caller *c, const char *event, ws_conn *conn) {
 
 static void test_client_freed_by_another_client_in_the_same_turn(void **state) {
   Call *call = *state;
+  if (faults_are_on()) skip(); /* the answers may then come in different turns */
   One one = {0, 0, 0, 0, 0};
   ws_client_config c = call->c.config;
   c.handlers = NULL;
@@ -455,6 +457,8 @@ static void test_client_freed_by_another_client_in_the_same_turn(void **state) {
 }
 
 int main(void) {
+  /* A look-up that gets no answer ends before anybody loses patience. */
+  setenv("RES_OPTIONS", "timeout:1 attempts:1", 1);
   const struct CMUnitTest tests[] = {
       WITH_CALL(test_client_free_inside_every_callback_is_the_end),
       WITH_CALL(test_client_free_inside_on_down_is_the_end),
