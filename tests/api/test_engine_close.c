@@ -357,6 +357,22 @@ static void test_engine_close_before_open_cancels(void **state) {
   }
 }
 
+/* The end of the stream is the peer's doing only when our Close did not go first. */
+static void test_engine_end_after_our_close_is_not_by_the_peer(void **state) {
+  (void)state;
+  FOR_BOTH_ROLES(role) {
+    Side s;
+    side_start_open(&s, role);
+    assert_ok(ws_engine_close(s.e, 1000, NULL));
+    side_expect_sent_close(&s, 1000);
+    side_eof(&s);
+    assert_int_equal(s.how.error, WS_ERR_EOF);
+    assert_int_equal(s.how.sent_code, 1000);
+    assert_int_equal(s.how.flags, 0);
+    side_free(&s);
+  }
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_engine_good_close_codes_are_echoed_and_reported),
@@ -371,6 +387,7 @@ int main(void) {
       cmocka_unit_test(test_engine_end_of_stream_in_every_state_ends_once),
       cmocka_unit_test(test_engine_sends_only_while_open),
       cmocka_unit_test(test_engine_close_before_open_cancels),
+      cmocka_unit_test(test_engine_end_after_our_close_is_not_by_the_peer),
   };
   return cmocka_run_group_tests_name("engine_close", tests, NULL, NULL);
 }
