@@ -31,6 +31,8 @@ static const char help_start[] =
     "      --ping SECONDS           send a ping when nothing came for so long, and\n"
     "                               give up after twice that; 0 = never [20]\n"
     "      --reconnect              connect again when it failed or was lost\n"
+    "      --no-compress            do not offer permessage-deflate: this version\n"
+    "                               never does, and refuses --compress\n"
     "\n";
 
 static const char help_end[] =
@@ -61,6 +63,8 @@ enum option_name {
   LINGER,
   PING,
   RECONNECT,
+  COMPRESS,
+  NO_COMPRESS,
   HELP,
   OPERAND
 };
@@ -76,6 +80,8 @@ static const struct option table[] = {
     [LINGER] = {0, "linger", 1},
     [PING] = {0, "ping", 1},
     [RECONNECT] = {0, "reconnect", 0},
+    [COMPRESS] = {0, "compress", 0},
+    [NO_COMPRESS] = {0, "no-compress", 0},
     [HELP] = {'h', "help", 0},
 };
 
@@ -122,6 +128,9 @@ static int apply(struct connect_settings *s, int *linger_given, int option, cons
       if (parse_seconds(value, &s->ping_ms) && s->ping_ms <= INT32_MAX / 2) return SETTINGS_READ;
       return usage_error(CONNECT_COMMAND, "--ping '%s': write seconds, or 0 for never", value);
     case RECONNECT: s->reconnect = 1; return SETTINGS_READ;
+    case COMPRESS:
+      return usage_error(CONNECT_COMMAND, "--compress: this version has no permessage-deflate");
+    case NO_COMPRESS: return SETTINGS_READ; /* which is what it does */
     case HELP: return show_help();
     case OPERAND: return client_settings_url(&s->client, value);
     default: return client_settings_apply(&s->client, option, value);

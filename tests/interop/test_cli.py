@@ -81,7 +81,7 @@ def test_connect_linger_never_stays_until_the_server_closes():
 def test_connect_one_exits_after_the_first_message():
     with Server() as s:
         start = time.monotonic()
-        check(connect("--one", s.url, stdin=b"a\nb\n"), DONE, b"a\n")
+        check(connect("--one", "--no-compress", s.url, stdin=b"a\nb\n"), DONE, b"a\n")
         with started("connect", "--one", s.url) as p:    # stdin stays open
             p.stdin.write(b"x\n")
             p.stdin.flush()
@@ -382,6 +382,7 @@ def test_bad_options_are_refused_with_a_message_and_status_2():
         (("--binary", "--hex", u), "choose one of --binary and --hex"),
         (("--binary", "--timestamps", u), "choose one of --binary and --timestamps"),
         (("--one", "--reconnect", u), "choose one of --one and --reconnect"),
+        (("--compress", u), "--compress: this version has no permessage-deflate"),
         (("http://127.0.0.1:1/",), "http"),
         (("127.0.0.1:1",), "scheme"),
         (("ws://",), "ws connect: "),
