@@ -241,22 +241,8 @@ const Head* Engine::response() const {
 }
 
 const char* Engine::response_header(std::string_view name, size_t* len) {
-  if (opening_ == nullptr || !opening_->has_response) return nullptr;
-  const Head& head = opening_->response;
-  size_t i = head.find(name);
-  if (i == SIZE_MAX) return nullptr;
-  std::string_view value = head.value(i);
-  if (head.count(name) > 1) {
-    String joined;
-    for (; i != SIZE_MAX; i = head.find(name, i + 1)) {
-      if (!joined.empty()) joined += ", ";
-      joined += head.value(i);
-    }
-    opening_->joined = std::move(joined);
-    value = opening_->joined;
-  }
-  if (len != nullptr) *len = value.size();
-  return value.data();
+  const Head* head = response();
+  return head != nullptr ? opening_->joined.get(*head, name, len) : nullptr;
 }
 
 Bytes Engine::response_body() const {

@@ -4,6 +4,7 @@
 
 #include "libws/protocol/engine.hpp"
 #include "libws/protocol/http_body.hpp"
+#include "libws/protocol/http_fields.hpp"
 
 namespace libws {
 
@@ -23,7 +24,7 @@ struct Engine::Opening : Allocated {
   unsigned interim = 0;
   Vector<uint8_t> body;
   BodyReader body_reader;
-  String joined;  // of the last response_header() that had to join
+  JoinedFields joined;  // of `response`
 };
 
 }  // namespace libws

@@ -268,6 +268,27 @@ static void test_engine_client_refusal_has_status_headers_and_body(void **state)
   }
 }
 
+/* What a getter gave stays valid when another field is asked for. */
+static void test_engine_client_repeated_fields_are_joined_and_stay(void **state) {
+  (void)state;
+  Side s;
+  ws_open open;
+  size_t len = 0;
+  prepare_open(&open);
+  start(&s, &open);
+  side_say(&s,
+           "HTTP/1.1 401 X\r\nX-One: a\r\nX-Two: c\r\nX-One: b\r\nX-Two: d\r\n"
+           "Content-Length: 0\r\n\r\n");
+  side_expect(&s, "close:1006/0/-61 ");
+  const char *one = ws_engine_response_header(s.e, "X-One", &len);
+  assert_int_equal(len, 4);
+  const char *two = ws_engine_response_header(s.e, "x-two", NULL);
+  assert_string_equal(two, "c, d");
+  assert_string_equal(one, "a, b");
+  assert_ptr_equal(ws_engine_response_header(s.e, "x-one", NULL), one);
+  side_free(&s);
+}
+
 static void test_engine_client_keeps_64_kib_of_a_refusal(void **state) {
   (void)state;
   for (int over = -1; over <= 1; ++over) {
@@ -321,6 +342,7 @@ int main(void) {
       cmocka_unit_test(test_engine_client_reports_subprotocol_and_response_headers),
       cmocka_unit_test(test_engine_client_takes_frames_glued_to_the_answer),
       cmocka_unit_test(test_engine_client_refusal_has_status_headers_and_body),
+      cmocka_unit_test(test_engine_client_repeated_fields_are_joined_and_stay),
       cmocka_unit_test(test_engine_client_keeps_64_kib_of_a_refusal),
       cmocka_unit_test(test_engine_client_bounds_interim_responses_and_heads),
   };
