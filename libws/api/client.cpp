@@ -2,6 +2,7 @@
 
 #include "libws/api/config.hpp"
 #include "libws/api/guard.hpp"
+#include "libws/api/policy.hpp"
 #include "libws/api/strings.hpp"
 
 #include <climits>
@@ -70,11 +71,7 @@ Error libws::read_client_options(const ws_client_config& c, const char* url, Cli
   }
   if (url == nullptr) return null_argument("url");
   if (Error e = parse_url(url, &out->url)) return e;
-  ws_conn_config conn;
-  if (Error e = read_config(c.conn, &conn, "ws_conn_config")) return e;
-  out->policy = Ref<ConnPolicy>::adopt(new ConnPolicy);
-  if (Error e = Limits::from(conn, &out->policy->limits)) return e;
-  if (Error e = read_config(c.handlers, &out->policy->handlers, "ws_handlers")) return e;
+  if (Error e = read_policy(c.conn, c.handlers, &out->policy)) return e;
   out->user = c.user;
   if (Error e = copy_fields(c.headers, c.header_count, &out->headers)) return e;
   if (Error e =

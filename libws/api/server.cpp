@@ -3,6 +3,7 @@
 #include "libws/api/config.hpp"
 #include "libws/api/guard.hpp"
 #include "libws/api/loop.hpp"
+#include "libws/api/policy.hpp"
 #include "libws/api/strings.hpp"
 #include "libws/protocol/http_write.hpp"
 #include "libws/protocol/origin.hpp"
@@ -30,11 +31,7 @@ Error check_field_value(const char* name, const char* value) {
 }
 
 Error read_options(const ws_server_config& c, ServerOptions* out) {
-  ws_conn_config conn;
-  if (Error e = read_config(c.conn, &conn, "ws_conn_config")) return e;
-  out->policy = Ref<ConnPolicy>::adopt(new ConnPolicy);
-  if (Error e = Limits::from(conn, &out->policy->limits)) return e;
-  if (Error e = read_config(c.handlers, &out->policy->handlers, "ws_handlers")) return e;
+  if (Error e = read_policy(c.conn, c.handlers, &out->policy)) return e;
   out->user = c.user;
   out->on_request = c.on_request;
   if (Error e =

@@ -41,9 +41,12 @@ Error fail_errno(int code, int sys_errno, const char* format, ...) {
   size_t used = write_detail(format, args);
   va_end(args);
   char buffer[128];
-  const char* reason = picked(strerror_r(sys_errno, buffer, sizeof buffer), buffer);
-  std::snprintf(detail_text + used, kDetailBytes - used, ": %s", reason);
+  std::snprintf(detail_text + used, kDetailBytes - used, ": %s", errno_text(sys_errno, buffer));
   return Error(code);
+}
+
+const char* errno_text(int sys_errno, char (&buffer)[128]) {
+  return picked(strerror_r(sys_errno, buffer, sizeof buffer), buffer);
 }
 
 const char* last_detail() { return detail_text; }

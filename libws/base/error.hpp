@@ -30,6 +30,9 @@ Error fail(int code, const char* format, ...) __attribute__((format(printf, 2, 3
 Error fail_errno(int code, int sys_errno, const char* format, ...)
     __attribute__((format(printf, 3, 4)));
 
+// The system's words for an error number; what it points to is static or `buffer`.
+const char* errno_text(int sys_errno, char (&buffer)[128]);
+
 // The last detail on this thread, never null.
 const char* last_detail();
 

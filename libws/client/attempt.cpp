@@ -1,10 +1,8 @@
 #include "libws/client/attempt.hpp"
 
-#include "libws/base/log.hpp"
 #include "libws/net/transport_tls.hpp"
 
-#include <cassert>
-#include <cstdio>
+#include <utility>
 
 namespace libws {
 

@@ -150,6 +150,7 @@ class Client final : public Watcher,
   void connect();
   bool wait_for_turn();
   void follow_route();
+  Error find_proxy(Proxy* out) const;
   Error find_route(Route* out);
   Error load_roots();
   Error default_tls(Ref<TlsContext>* context);

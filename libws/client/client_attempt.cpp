@@ -1,8 +1,8 @@
 // Towards an open connection: the route, the attempt, the request.
 #include "libws/client/client.hpp"
 
-#include "libws/base/crypto.hpp"
 #include "libws/base/log.hpp"
+#include "libws/client/basic_auth.hpp"
 #include "libws/protocol/handshake.hpp"
 
 #include <cstdio>
@@ -13,16 +13,6 @@ namespace libws {
 namespace {
 
 const char* environment(const char* name) { return std::getenv(name); }
-
-// RFC 7617 2.
-String basic_authorization(const Url& url) {
-  const String pair = url.user + ":" + url.password;
-  String value = "Basic ";
-  const size_t at = value.size();
-  value.resize(at + base64_size(pair.size()));
-  base64_encode(bytes(pair), value.data() + at);
-  return value;
-}
 
 }  // namespace
 
@@ -53,11 +43,8 @@ void Client::begin_attempt() {
 }
 
 bool Client::wait_for_turn() {
-  Proxy proxy = options_.proxy;
-  if (proxy.kind == ProxyKind::kNone && options_.proxy_from_environment) {
-    // What is wrong with it is told by find_route().
-    (void)proxy_from_environment(url_, environment, &proxy).failed();
-  }
+  Proxy proxy;
+  (void)find_proxy(&proxy).failed();  // find_route() tells
   const bool direct = proxy.kind == ProxyKind::kNone;
   char port[16];
   std::snprintf(port, sizeof port, " %u", unsigned{direct ? url_.port : proxy.port});
@@ -69,15 +56,15 @@ bool Client::wait_for_turn() {
 void Client::connect() {
   waiting_turn_ = false;
   began_us_ = loop_.fresh_now_us();
-  const uint64_t timeout_us = options_.policy->limits.handshake_us;
-  if (timeout_us != kNeverUs) loop_.arm(this, (began_us_ + timeout_us + 999) / 1000);
   follow_route();
 }
 
+// Towards url_, also after a redirect: the deadline is that of the whole attempt.
 void Client::follow_route() {
+  const uint64_t timeout_us = options_.policy->limits.handshake_us;
+  if (timeout_us != kNeverUs) loop_.arm(this, (began_us_ + timeout_us + 999) / 1000);
   Error e;
   try {
-    url_text_ = url_.text();
     loop_.log().write(WS_LOG_DEBUG, "client url=%s", url_text_.c_str());
     Route route;
     e = find_route(&route);
@@ -86,6 +73,12 @@ void Client::follow_route() {
     e = fail(WS_ERR_NOMEM, "out of memory for an attempt");
   }
   if (e) failed(e.code(), 0, 0, last_detail());
+}
+
+Error Client::find_proxy(Proxy* out) const {
+  *out = options_.proxy;
+  const bool ask = out->kind == ProxyKind::kNone && options_.proxy_from_environment;
+  return ask ? proxy_from_environment(url_, environment, out) : Error();
 }
 
 Error Client::find_route(Route* out) {
@@ -99,11 +92,7 @@ Error Client::find_route(Route* out) {
     r.dial_host = options_.dial_host;
     r.dial_port = options_.dial_port;
   }
-  if (options_.proxy.kind != ProxyKind::kNone) {
-    r.proxy = options_.proxy;
-  } else if (options_.proxy_from_environment) {
-    if (Error e = proxy_from_environment(url_, environment, &r.proxy)) return e;
-  }
+  if (Error e = find_proxy(&r.proxy)) return e;
   if (r.proxy.kind != ProxyKind::kNone && !r.dial_host.empty()) {
     r.host = r.dial_host;  // the proxy is to dial it
     r.port = r.dial_port;
@@ -152,7 +141,8 @@ Error Client::open_conn(Transport&& transport, const Address& peer) {
   const Ref<Conn> conn = Ref<Conn>::adopt(new Conn(ConnShared::of(loop_), *this, options_.policy,
                                                    Role::kClient, std::move(transport), peer));
   conn->set_user(options_.user);
-  const String authorization = url_.has_credentials ? basic_authorization(url_) : String();
+  const String authorization =
+      url_.has_credentials ? basic_credentials(url_.user, url_.password) : String();
   const Vector<ws_header> headers = request_headers(authorization);
   Vector<const char*> subprotocols;
   for (const String& s : options_.subprotocols) subprotocols.push_back(s.c_str());

@@ -99,6 +99,7 @@ bool Client::follow_redirect() {
       outcome_.set_detail("redirect from wss to ws refused: %s", Escaped(location).c_str());
       return false;
     }
+    url_text_ = next.text();
     url_ = std::move(next);
   } catch (const std::bad_alloc&) {
     outcome_.set_detail("out of memory for a redirect");
@@ -107,8 +108,6 @@ bool Client::follow_redirect() {
   ++redirects_;
   drop_conn();
   state_ = State::kConnecting;
-  const uint64_t timeout_us = options_.policy->limits.handshake_us;
-  if (timeout_us != kNeverUs) loop_.arm(this, (began_us_ + timeout_us + 999) / 1000);
   follow_route();
   return true;
 }

@@ -1,6 +1,6 @@
 // A tunnel through an HTTP proxy: CONNECT (RFC 9110 9.3.6), with Basic authorization (RFC 7617).
-#include "libws/base/crypto.hpp"
 #include "libws/base/log.hpp"
+#include "libws/client/basic_auth.hpp"
 #include "libws/client/proxy_talk.hpp"
 #include "libws/client/url_parts.hpp"
 #include "libws/protocol/http.hpp"
@@ -14,16 +14,6 @@ constexpr int kSwitchingProtocols = 101;
 constexpr int kUnauthorized = 401;  // what some proxies say to a wrong password
 constexpr int kProxyAuthenticationRequired = 407;
 
-String basic(const Proxy& proxy) {
-  String pair(proxy.user);
-  pair.append(":").append(proxy.password);
-  String out("Basic ");
-  const size_t scheme = out.size();
-  out.resize(scheme + base64_size(pair.size()));
-  base64_encode(bytes(pair), out.data() + scheme);
-  return out;
-}
-
 class HttpConnect final : public ProxyTalk {
  public:
   HttpConnect(const Proxy& proxy, std::string_view host, uint16_t port)
@@ -35,7 +25,9 @@ class HttpConnect final : public ProxyTalk {
     String request("CONNECT ");
     request.append(destination).append(" HTTP/1.1\r\n");
     append_field(request, "Host", destination);
-    if (has_credentials_) append_field(request, "Proxy-Authorization", basic(proxy));
+    if (has_credentials_) {
+      append_field(request, "Proxy-Authorization", basic_credentials(proxy.user, proxy.password));
+    }
     say(request.append("\r\n"));
   }
 

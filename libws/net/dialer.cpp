@@ -31,20 +31,6 @@ int error_of(int sys_errno) {
   }
 }
 
-// The system's words for an error number.
-class Reason {
- public:
-  explicit Reason(int sys_errno) {
-    Error e = fail_errno(WS_ERR_IO, sys_errno, "%s", "");
-    (void)e;
-    std::snprintf(text_, sizeof text_, "%s", last_detail() + 2);  // after ": "
-  }
-  const char* c_str() const { return text_; }
-
- private:
-  char text_[96];
-};
-
 }  // namespace
 
 // A socket on its way.
@@ -200,8 +186,9 @@ void Dialer::attempt_ended(Attempt* attempt, const IoResult& result) {
 }
 
 void Dialer::attempt_failed(const Address& to, int error, int sys_errno) {
-  Reason reason(sys_errno);
-  log_address(to, reason.c_str());
+  char buffer[128];
+  const char* reason = errno_text(sys_errno, buffer);
+  log_address(to, reason);
   if (error != WS_ERR_CONNECT && local_error_ == WS_OK) {
     local_error_ = error;
     local_errno_ = sys_errno;
@@ -215,7 +202,7 @@ void Dialer::attempt_failed(const Address& to, int error, int sys_errno) {
   size_t used = std::strlen(failures_);
   char one[kAddressTextBytes + 128];
   int n = std::snprintf(one, sizeof one, "%s%s%s%s", used != 0 ? "; " : "", named ? address : "",
-                        named ? ": " : "", reason.c_str());
+                        named ? ": " : "", reason);
   constexpr char kMore[] = "; ...";
   if (failures_full_) return;
   failures_full_ = used + static_cast<size_t>(n) + sizeof kMore > sizeof failures_;
