@@ -66,7 +66,7 @@ extern "C" {
 /* The version of the library actually loaded, as 0x00MMmmpp.  Thread: any. */
 WS_API uint32_t ws_version(void);
 
-/* One line for bug reports: version, poller, OpenSSL version, SIMD path in use.  Free-form:
+/* One line for bug reports: version, poller, OpenSSL and zlib versions, SIMD path in use.  Free-form:
  * do not parse.  Static string, never NULL.  Thread: any. */
 WS_API const char *ws_build_info(void);
 
@@ -114,7 +114,8 @@ typedef enum ws_error {
 
   /* WebSocket. */
   WS_ERR_PROTOCOL = -80, /* RFC 6455 violation (close code 1002) */
-  WS_ERR_UTF8 = -81      /* text that is not UTF-8 (close code 1007) */
+  WS_ERR_UTF8 = -81,     /* text that is not UTF-8 (close code 1007) */
+  WS_ERR_DEFLATE = -82   /* compressed data that is not DEFLATE, RFC 7692 7.2.2 (close code 1007) */
 } ws_error;
 
 /* English sentence for a code; never NULL, static; unknown codes have one too.  Thread: any. */

@@ -18,7 +18,17 @@ enum {
   WS_CONN_NAGLE = 1u << 2          /* leave TCP_NODELAY off */
 };
 
-/* Limits and keepalive of one connection, shared by the engine, the server and the client.
+/* How permessage-deflate (RFC 7692) is used; docs/compression.md has figures to choose by. */
+typedef enum ws_deflate {
+  WS_DEFLATE_DEFAULT = 0,  /* SHARED */
+  WS_DEFLATE_OFF = 1,      /* never offered, never agreed to */
+  WS_DEFLATE_SHARED = 2,   /* each message for itself ("no context takeover"): the streams belong to
+                              the loop, and a connection needs no memory */
+  WS_DEFLATE_DEDICATED = 3 /* a message may refer to earlier ones: better ratio for small messages
+                              of one kind, memory for each connection */
+} ws_deflate;
+
+/* Limits, keepalive and compression of one connection, shared by the engine, the server and the client.
  * Zero means the default in brackets.  Times are at most INT32_MAX ms, or WS_NEVER. */
 typedef struct ws_conn_config {
   size_t size; /* WS_INIT */
@@ -29,7 +39,8 @@ typedef struct ws_conn_config {
   uint32_t send_timeout_ms;      /* data is queued and the peer takes none of it; runs while
                                     paused too [30000] */
   uint32_t close_timeout_ms;     /* closing handshake, absolute; then abort [5000] */
-  uint64_t max_message_bytes;    /* payload of one message; above: close 1009 [1 MiB] */
+  uint64_t max_message_bytes;    /* payload of one message, decompressed; above: close 1009
+                                    [1 MiB] */
   uint64_t max_header_bytes;     /* whole HTTP head; above: 431 [16 KiB] */
   uint32_t max_header_count;     /* header lines; above: 431 [100] */
   uint32_t max_fragments;        /* frames of one message, empty ones count; above: close 1008
@@ -38,6 +49,19 @@ typedef struct ws_conn_config {
   uint64_t send_high_bytes;  /* sends report WS_BACKPRESSURE above [256 KiB] */
   uint64_t send_low_bytes;   /* on_drain at or below [64 KiB] */
   uint64_t send_limit_bytes; /* sends that would pass it fail with WS_ERR_FULL [16 MiB] */
+
+  /* permessage-deflate.  What is agreed on is never more than what both sides ask for. */
+  ws_deflate deflate;           /* for what we send; OFF turns the extension off [SHARED] */
+  ws_deflate deflate_recv;      /* for what the peer sends: SHARED or DEDICATED [as deflate] */
+  uint32_t deflate_level;       /* 1 fast to 9 small [1] */
+  uint32_t deflate_window_bits; /* DEDICATED, both ways: how far a message may refer back is
+                                   2^this bytes, 9 to 15 [12] */
+  uint32_t deflate_mem_level;   /* DEDICATED: 1 to 9, of the compressor (zlib's memLevel) [5] */
+  uint32_t deflate_idle_ms;     /* DEDICATED: a compressor unused this long is freed, and the next
+                                   message begins a new context [30000] */
+  uint64_t deflate_min_bytes;   /* shorter messages are sent as they are; WS_UNLIMITED: all are, the
+                                   peer alone compresses [256; 32 where what we send may refer to
+                                   earlier messages] */
 } ws_conn_config;
 
 /* ws_close_info.flags */
@@ -60,6 +84,25 @@ typedef struct ws_close_info {
   size_t reason_len;
   const char *detail; /* for logs, never NULL, printable */
 } ws_close_info;
+
+/* ws_deflate_info.flags */
+enum {
+  WS_DEFLATE_AGREED = 1u << 0,        /* permessage-deflate is in use; else all members are 0 */
+  WS_DEFLATE_SEND_TAKEOVER = 1u << 1, /* our messages may refer to earlier ones */
+  WS_DEFLATE_RECV_TAKEOVER = 1u << 2  /* the peer's may */
+};
+
+/* What was agreed on in the opening handshake, and what it has brought.  The bytes are payload of
+ * the messages that were compressed, without frame headers: before, and as they travelled. */
+typedef struct ws_deflate_info {
+  size_t size;               /* WS_INIT */
+  uint32_t flags;            /* WS_DEFLATE_* */
+  uint32_t send_window_bits; /* 8 to 15.  8: nothing is compressed, see docs/compression.md */
+  uint32_t recv_window_bits; /* 8 to 15 */
+  uint64_t sent_plain_bytes, sent_wire_bytes;
+  uint64_t received_plain_bytes, received_wire_bytes;
+  uint64_t context_bytes; /* held for this connection now */
+} ws_deflate_info;
 
 #ifdef __cplusplus
 } /* extern "C" */

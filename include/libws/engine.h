@@ -130,11 +130,18 @@ WS_API const char *ws_engine_response_header(const ws_engine *e, const char *nam
 WS_API ws_slice ws_engine_response_body(const ws_engine *e);
 
 WS_API const char *ws_engine_subprotocol(const ws_engine *e); /* "" if none */
+
+/* As ws_conn_get_deflate().  Streams that connections of a loop would share, an engine has for
+ * itself: up to 400 KiB while it compresses and decompresses, given back by the first next after
+ * deflate_idle_ms without either. */
+WS_API int ws_engine_get_deflate(const ws_engine *e, ws_deflate_info *out);
+
 WS_API uint64_t ws_engine_buffered(const ws_engine *e);       /* bytes queued, not yet sent */
 
 /* Queue output.  Same contract as their ws_conn_ twins in conn.h. */
 WS_API int ws_engine_send(ws_engine *e, ws_opcode op, const void *data, size_t len, uint32_t flags);
 WS_API int ws_engine_send_part(ws_engine *e, ws_opcode op, const void *data, size_t len, int last);
+WS_API int ws_engine_begin_parts(ws_engine *e, uint32_t flags);
 WS_API int ws_engine_send_message(ws_engine *e, ws_message *m);
 WS_API int ws_engine_ping(ws_engine *e, const void *data, size_t len);
 WS_API int ws_engine_pong(ws_engine *e, const void *data, size_t len);

@@ -29,6 +29,9 @@ typedef struct ws_loop_config {
   ws_log_level log_level; /* [OFF] */
   ws_log_fn log;
   void *log_user;
+  uint64_t deflate_budget_bytes; /* all that connections with WS_DEFLATE_DEDICATED may hold; when it
+                                    is used up, new ones get WS_DEFLATE_SHARED and compressors are
+                                    shared; WS_UNLIMITED: no bound [64 MiB] */
 } ws_loop_config;
 
 /* Errors: INVALID, UNSUPPORTED (poller), IO (no descriptors left), NOMEM.  Thread: any. */
@@ -81,6 +84,9 @@ typedef struct ws_loop_stats {
   uint64_t timers;          /* running now */
   uint64_t longest_turn_us; /* since the last call of this function, waiting not counted:
                                finds the callback that blocks a loop */
+  uint64_t deflated;        /* messages compressed; one sent to many counts once */
+  uint64_t inflated;        /* messages decompressed */
+  uint64_t deflate_bytes;   /* of deflate_budget_bytes in use now */
 } ws_loop_stats;
 WS_API int ws_loop_get_stats(ws_loop *l, ws_loop_stats *out);
 

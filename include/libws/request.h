@@ -12,7 +12,7 @@
 #ifndef LIBWS_REQUEST_H
 #define LIBWS_REQUEST_H
 
-#include <libws/base.h>
+#include <libws/config.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -63,13 +63,15 @@ typedef struct ws_accept {
   size_t header_count;
   const ws_handlers *handlers; /* NULL = the server's; lets paths differ */
   void *user;                  /* this connection's user pointer; NULL = the server's */
+  ws_deflate deflate;          /* instead of the ones in ws_conn_config; 0 = as configured */
+  ws_deflate deflate_recv;
 } ws_accept;
 
 /* Finish the upgrade.  `how` may be NULL.  After a success on_open and on_close follow from the
  * loop, once each, whatever happens meanwhile, so `how->user` may be freed in on_close.
  * Errors: STATE (answered already, or not an upgrade), INVALID (a subprotocol that was not
  * offered; a header that is not a token, holds CR, LF or NUL, or is one the handshake writes
- * itself), CLOSED, NOMEM. */
+ * itself; a ws_deflate out of range), CLOSED, NOMEM. */
 WS_API int ws_request_accept(ws_request *r, const ws_accept *how);
 
 /* Send a complete HTTP response (health check, small file, 401, redirect) and close.

@@ -56,10 +56,24 @@ int ws_conn_get_tls(const ws_conn* c, ws_tls_info* out) {
   });
 }
 
+int ws_conn_get_deflate(const ws_conn* c, ws_deflate_info* out) {
+  return guarded([&] {
+    if (c == nullptr) return null_argument("connection");
+    ws_deflate_info info;
+    impl(c)->get_deflate(&info);
+    return write_struct(info, out, "ws_deflate_info");
+  });
+}
+
 int ws_conn_send(ws_conn* c, ws_opcode op, const void* data, size_t len, uint32_t flags) {
   return guarded([&] {
     return c != nullptr ? impl(c)->send(op, bytes(data, len), flags) : null_argument("connection");
   });
+}
+
+int ws_conn_begin_parts(ws_conn* c, uint32_t flags) {
+  return guarded(
+      [&] { return c != nullptr ? impl(c)->begin_parts(flags) : null_argument("connection"); });
 }
 
 int ws_conn_send_part(ws_conn* c, ws_opcode op, const void* data, size_t len, int last) {

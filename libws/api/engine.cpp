@@ -163,6 +163,15 @@ const char* ws_engine_subprotocol(const ws_engine* e) {
   return e != nullptr ? impl(e)->engine().subprotocol() : "";
 }
 
+int ws_engine_get_deflate(const ws_engine* e, ws_deflate_info* out) {
+  return guarded([&] {
+    if (e == nullptr) return null_argument("engine");
+    ws_deflate_info info;
+    impl(e)->engine().deflate_info(&info);
+    return write_struct(info, out, "ws_deflate_info");
+  });
+}
+
 uint64_t ws_engine_buffered(const ws_engine* e) {
   return e != nullptr ? impl(e)->engine().buffered() : 0;
 }
@@ -171,6 +180,12 @@ int ws_engine_send(ws_engine* e, ws_opcode op, const void* data, size_t len, uin
   return guarded([&] {
     if (e == nullptr) return null_argument("engine");
     return impl(e)->engine().send(op, bytes(data, len), flags);
+  });
+}
+
+int ws_engine_begin_parts(ws_engine* e, uint32_t flags) {
+  return guarded([&] {
+    return e != nullptr ? impl(e)->engine().begin_parts(flags) : null_argument("engine");
   });
 }
 

@@ -62,7 +62,9 @@ class ApiEngine final : private RequestHost, public Allocated {
     engine_.tick();
   }
   uint64_t deadline_ms() const {
+    const uint64_t streams = streams_deadline_us();
     uint64_t us = engine_.deadline_us();
+    if (streams < us) us = streams;
     return us == kNeverUs ? UINT64_MAX : (us + 999) / 1000;
   }
 
@@ -72,6 +74,13 @@ class ApiEngine final : private RequestHost, public Allocated {
   }
 
  private:
+  // When streams that nobody has used are given back: what connections of a loop would share is
+  // here one engine's.
+  uint64_t streams_deadline_us() const {
+    if (limits_.deflate_idle_us == kNeverUs || resources_.deflate.empty()) return kNeverUs;
+    return resources_.deflate.used_us + limits_.deflate_idle_us;
+  }
+
   // Blocks kept between messages, so that the steady path does not allocate.
   static constexpr size_t kKeepBytes = 8 * 1024;
 
@@ -91,7 +100,11 @@ inline Error ApiEngine::next(ws_event* out) {
     return fail(WS_ERR_INVALID, "ws_event.size is %zu: set the struct up with WS_INIT", out->size);
   }
   Event ev;
-  if (!engine_.next(ev)) return Error();
+  if (!engine_.next(ev)) {
+    // Not in tick(): the last event may still be looked at then.
+    if (resources_.now_us >= streams_deadline_us()) resources_.deflate.trim();
+    return Error();
+  }
   if (ev.type == WS_EV_REQUEST) engine_.request()->set_host(this);
   out->type = ev.type;
   out->op = ev.op;

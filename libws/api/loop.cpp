@@ -2,6 +2,7 @@
 
 #include "libws/api/config.hpp"
 #include "libws/api/guard.hpp"
+#include "libws/conn/conn_shared.hpp"
 
 #include <libws/loop.h>
 
@@ -26,6 +27,9 @@ int ws_loop_new(const ws_loop_config* cfg, ws_loop** out) {
     config.log = Log(c.log_level, c.log, c.log_user);
     std::unique_ptr<Loop> loop;
     if (Error e = Loop::create(config, &loop)) return e;
+    if (c.deflate_budget_bytes != 0) {
+      ConnShared::of(*loop).resources.deflate.set_budget(c.deflate_budget_bytes);
+    }
     *out = to_handle(loop.release());
     return Error();
   });
@@ -105,7 +109,13 @@ int ws_loop_get_stats(ws_loop* l, ws_loop_stats* out) {
     if (l == nullptr) return null_argument("loop");
     if (out == nullptr) return null_argument("out");
     ws_loop_stats stats = {};
-    from_handle<Loop>(l)->get_stats(&stats);
+    Loop& loop = *from_handle<Loop>(l);
+    loop.get_stats(&stats);
+    if (const auto* shared = static_cast<const ConnShared*>(loop.companion())) {
+      stats.deflated = shared->resources.deflate.deflated;
+      stats.inflated = shared->resources.deflate.inflated;
+      stats.deflate_bytes = shared->resources.deflate.held();
+    }
     return write_struct(stats, out, "ws_loop_stats");
   });
 }

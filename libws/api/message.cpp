@@ -27,6 +27,13 @@ int ws_message_wrap(ws_opcode op, const void* data, size_t len,
   });
 }
 
+int ws_message_set_flags(ws_message* m, uint32_t flags) {
+  return guarded([&] {
+    if (m == nullptr) return null_argument("message");
+    return from_handle<Message>(m)->set_flags(flags);
+  });
+}
+
 ws_message* ws_message_ref(ws_message* m) {
   if (m != nullptr) from_handle<Message>(m)->ref();
   return m;

@@ -79,6 +79,7 @@ const char* error_text(int code) {
     case WS_ERR_HANDSHAKE: return "the opening handshake is not valid";
     case WS_ERR_PROTOCOL: return "the peer broke the WebSocket protocol";
     case WS_ERR_UTF8: return "text is not valid UTF-8";
+    case WS_ERR_DEFLATE: return "a compressed message cannot be decompressed";
     default: return "unknown error code";
   }
 }

@@ -135,7 +135,7 @@ void Conn::watch_what_is_wanted() {
 // the timer when it fires.  So a connection that receives a message a microsecond costs no
 // timer work.
 void Conn::arm_timer() {
-  uint64_t deadline_us = engine_.deadline_us();
+  uint64_t deadline_us = engine_.take_deadline_us();
   if (deadline_us == kNeverUs) return;
   uint64_t deadline_ms = (deadline_us + 999) / 1000;
   if (!armed() || deadline_ms < this->deadline_ms()) loop().arm(this, deadline_ms);

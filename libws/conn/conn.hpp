@@ -64,6 +64,7 @@ class Conn final : public Watcher,
 
   // ---- the public calls of conn.h, same contracts ----
   Error send(ws_opcode op, Bytes data, uint32_t flags);
+  Error begin_parts(uint32_t flags);
   Error send_part(ws_opcode op, Bytes data, bool last);
   Error send_message(const Message& m);
   Error post_message(Message& m);  // thread: any
@@ -77,6 +78,7 @@ class Conn final : public Watcher,
   void abort();
   void get_stats(ws_conn_stats* out) const;
   Error get_tls(ws_tls_info* out);
+  void get_deflate(ws_deflate_info* out) const { engine_.deflate_info(out); }
 
   uint64_t id() const { return id_; }
   // Null once on_close has returned.

@@ -10,6 +10,9 @@ namespace {
 // waits in the engine (bad_inputs 99, 180).
 constexpr int kEventsPerTurn = 256;
 
+// The same for what its compressed messages hold: a millisecond or two.
+constexpr int64_t kInflatePerTurn = int64_t{1} << 20;
+
 // While a request waits for its answer only this much of what follows is read.
 constexpr size_t kEarlyData = 16 * 1024;
 
@@ -87,6 +90,7 @@ void Conn::take_read(const IoResult& r) {
 void Conn::pump() {
   if (pumping_) return;
   // A callback that throws leaves events unread: they are looked at again through tell_later().
+  resources().inflate_budget = kInflatePerTurn;
   call_back([this] { pump_events(); });
 }
 
@@ -101,11 +105,14 @@ void Conn::callback_threw() {
 void Conn::pump_events() {
   Event ev;
   for (int budget = kEventsPerTurn; !paused_ || engine_.ended(); --budget) {
-    if (budget == 0) {
+    if (budget == 0 || resources().inflate_budget <= 0) {
       if (engine_.hold_input()) tell_later();
       return;
     }
-    if (!engine_.next(ev)) return;
+    if (!engine_.next(ev)) {
+      if (engine_.yielded()) tell_later();
+      return;
+    }
     dispatch(ev);
   }
   engine_.hold_input();

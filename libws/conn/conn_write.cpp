@@ -107,7 +107,7 @@ Error Conn::send(ws_opcode op, Bytes data, uint32_t flags) {
   if (Error e = enter("send")) return e;
   bool pressed = engine_.pressed();
   if (data.size() < kDirectWriteBytes || blocked_ || engine_.role() == Role::kClient ||
-      (flags & WS_SEND_LATER) != 0) {
+      (flags & WS_SEND_LATER) != 0 || engine_.may_deflate(data.size(), flags)) {
     return finish(pressed, engine_.send(op, data, flags), flags);
   }
   Error result = engine_.send_borrowed(op, data, flags);
@@ -122,10 +122,16 @@ Error Conn::send(ws_opcode op, Bytes data, uint32_t flags) {
   return finish(pressed, result, flags);
 }
 
+Error Conn::begin_parts(uint32_t flags) {
+  if (Error e = enter("begin_parts")) return e;
+  return engine_.begin_parts(flags);
+}
+
 Error Conn::send_part(ws_opcode op, Bytes data, bool last) {
   if (Error e = enter("send_part")) return e;
   bool pressed = engine_.pressed();
-  return finish(pressed, engine_.send_part(op, data, last), 0);
+  const uint32_t flags = engine_.part_flags();
+  return finish(pressed, engine_.send_part(op, data, last), flags);
 }
 
 Error Conn::send_message(const Message& m) {

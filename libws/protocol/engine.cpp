@@ -1,6 +1,7 @@
 // The frame of the state machine: construction, time, end of input, what the owner shall wait for.
 #include "libws/protocol/engine.hpp"
 
+#include "libws/protocol/engine_contexts.hpp"
 #include "libws/protocol/engine_opening.hpp"
 
 #include <new>
@@ -25,6 +26,7 @@ Engine::~Engine() {
 
 void Engine::release_buffers() {
   drop_partial();
+  drop_contexts();
   in_ = in_end_ = nullptr;
   shared_.blocks.give(held_);
   held_ = nullptr;
@@ -77,6 +79,7 @@ bool Engine::next_slow(Event& ev) {
     }
     if (state_ != before || open_pending_ || closed_pending_) continue;
     finish_input();
+    if (yielded()) return false;
     if (!eof_ || state_ == State::kDone) return false;
     take_eof();
     if (!closed_pending_) return false;
@@ -157,6 +160,15 @@ uint64_t Engine::deadline_us() const {
   if (stalled_us_ != 0 && limits_.send_us != kNeverUs) stalled = stalled_us_ + limits_.send_us;
   if (state_ == State::kDrain && stalled < phase_deadline_us_) return stalled;
   if (state_ != State::kOpen) return phase_deadline_us_;
+  const uint64_t alive = keepalive_deadline_us();
+  const uint64_t unused = deflater_deadline_us();
+  return alive < unused ? alive : unused;
+}
+
+// While open: the peer's silence, and what it does not take.
+uint64_t Engine::keepalive_deadline_us() const {
+  uint64_t stalled = kNeverUs;
+  if (stalled_us_ != 0 && limits_.send_us != kNeverUs) stalled = stalled_us_ + limits_.send_us;
   if (paused_) return stalled;
   uint64_t deadline = limits_.idle_us == kNeverUs ? kNeverUs : last_rx_us_ + limits_.idle_us;
   if (limits_.ping_us != kNeverUs) {
@@ -183,7 +195,10 @@ void Engine::tick() {
       return abort(WS_ERR_TIMEOUT, 0, "handshake timeout");
     case State::kAnswering: return refuse(503, "no answer in time");
     case State::kRefused: return end(State::kDone, error_, detail_);
-    case State::kOpen: return keepalive();
+    case State::kOpen:
+      if (shared_.now_us >= deflater_deadline_us()) free_deflater();
+      if (shared_.now_us >= keepalive_deadline_us()) keepalive();
+      return;
     case State::kClosing: return abort(WS_ERR_TIMEOUT, 0, "the peer did not answer our Close");
     case State::kDrain: return abort(0, 0, "");
     case State::kDone: return;

@@ -13,7 +13,8 @@
 // after it.  No data frame is queued after our Close.  After kDrain begins no byte from the peer
 // is looked at (RFC 6455 7.1.7).  Allocation failures never leave half a frame behind.
 //
-// The file set follows the states: engine_open, engine_recv, engine_send, engine_close.
+// The file set follows the states: engine_open, engine_recv, engine_send, engine_close; and
+// engine_inflate, engine_deflate for the messages that permessage-deflate has to do with.
 #pragma once
 
 #include "libws/base/alloc.hpp"
@@ -21,6 +22,8 @@
 #include "libws/base/error.hpp"
 #include "libws/base/ref.hpp"
 #include "libws/protocol/block.hpp"
+#include "libws/protocol/deflate_params.hpp"
+#include "libws/protocol/deflate_pool.hpp"
 #include "libws/protocol/frame.hpp"
 #include "libws/protocol/handshake.hpp"
 #include "libws/protocol/limits.hpp"
@@ -42,6 +45,10 @@ struct EngineResources {
 
   BlockPool blocks;
   RandomPool random;
+  DeflatePool deflate;
+  // How much more may be decompressed before other connections get their turn, in bytes of output
+  // or what costs as much; the owner sets it.
+  int64_t inflate_budget = INT64_MAX;
   uint64_t now_us = 0;                // set by the owner before it calls an engine
   int64_t (*wall_clock)() = nullptr;  // seconds for the Date field; null: no Date is sent
   ws_close_info close_info = {};      // of the last CLOSED event
@@ -79,11 +86,15 @@ class Engine {
   void feed(uint8_t* data, size_t len);
   // The same from bytes that must not be changed.  Errors: NOMEM.
   Error feed_copy(Bytes data);
-  // Open, and nothing unfinished or held: the next bytes may go anywhere and begin a frame.
+  // Open, and nothing unfinished, held or due sooner than it was: the next bytes may go anywhere
+  // and begin a frame.
   bool at_rest() const {
-    return state_ == State::kOpen && partial_ == nullptr && in_ == in_end_ && !drained_;
+    return state_ == State::kOpen && partial_ == nullptr && in_ == in_end_ && !drained_ &&
+           !deadline_moved_;
   }
-  bool input_pending() const { return in_ != in_end_; }
+  bool input_pending() const { return in_ != in_end_ || yielded(); }
+  // next() gave no event because inflate_budget is used up, not because there is nothing.
+  bool yielded() const { return yielded_ && state_ == State::kOpen; }
   // Where bytes of the message under assembly may be read directly; empty when anywhere will do.
   std::span<uint8_t> landing();
   void landed(size_t n);
@@ -138,7 +149,7 @@ class Engine {
   Error send(ws_opcode op, Bytes data, uint32_t flags) {
     const size_t len = data.size();
     const bool plain = state_ == State::kOpen && role_ == Role::kServer && sending_op_ == 0 &&
-                       flags == 0 && outbox_.fits(len, limits_.send_limit) &&
+                       flags == 0 && len < deflate_from_ && outbox_.fits(len, limits_.send_limit) &&
                        (data.data() != nullptr || len == 0) &&
                        (op == WS_OP_BINARY || (op == WS_OP_TEXT && utf8_valid(data.data(), len)));
     if (!plain) return send_checked(op, data, flags);
@@ -149,6 +160,13 @@ class Engine {
     outbox_.commit(n + len);
     return finish_send();
   }
+  // Whether send() would try to compress this.
+  bool may_deflate(size_t len, uint32_t flags) const {
+    if (!deflate_.compresses || (flags & WS_SEND_NO_DEFLATE) != 0) return false;
+    return len >= deflate_from_ || (flags & WS_SEND_DEFLATE) != 0;
+  }
+  Error begin_parts(uint32_t flags);
+  uint32_t part_flags() const { return part_flags_; }
   Error send_part(ws_opcode op, Bytes data, bool last);
   Error send_message(const Message& m);
   // Queues the header and borrows the payload; own_external() must follow before the caller
@@ -171,6 +189,11 @@ class Engine {
   // look for its server.
   void began_at(uint64_t us);
   uint64_t deadline_us() const;
+  // The same, for an owner that sets its timer to it.
+  uint64_t take_deadline_us() {
+    deadline_moved_ = false;
+    return deadline_us();
+  }
   void set_chunks(bool chunks) { chunks_ = chunks; }
   // Gives every buffer back; after kDone, so that the destructor may run on any thread.
   void release_buffers();
@@ -188,6 +211,7 @@ class Engine {
   uint32_t rtt_us() const { return rtt_us_; }
   uint64_t messages_in() const { return messages_in_; }
   uint64_t messages_out() const { return messages_out_; }
+  void deflate_info(ws_deflate_info* out) const;
 
  private:
   enum class State : uint8_t { kOpening, kAnswering, kRefused, kOpen, kClosing, kDrain, kDone };
@@ -195,6 +219,7 @@ class Engine {
   enum class Step : uint8_t { kEvent, kAgain, kMore };
   struct Opening;
   struct Partial;
+  struct Contexts;
 
   // engine.cpp
   bool next_slow(Event& ev);
@@ -202,6 +227,7 @@ class Engine {
   void finish_input();
   void take_eof();
   void set_phase_deadline(uint64_t after_us);
+  uint64_t keepalive_deadline_us() const;
   void keepalive();
 
   // engine_open.cpp
@@ -229,12 +255,44 @@ class Engine {
   Step handle_control(uint8_t opcode, uint8_t* payload, size_t len, Event& ev);
   Step stash_input(size_t n);
   const char* check_sequence(uint8_t first) const;
-  uint64_t message_room() const;
+  uint64_t message_room(uint8_t first) const;
+  bool message_is_open() const;
+  Step give_message(Event& ev, const uint8_t* data, size_t len);
+  Step give_chunk(Event& ev, const uint8_t* data, size_t len, bool last);
   bool ensure_partial();
   void drop_partial();
   void release_delivered();
   bool grow_assembly(size_t n);
   bool take_text(uint8_t* to, const uint8_t* from, size_t n, uint32_t key);
+
+  // engine_inflate.cpp
+  enum class Inflated : uint8_t { kStopped, kStarved, kMessage, kCorrupt, kOutOfMemory };
+  bool begin_inflating();
+  Step receive_compressed(Event& ev);
+  Inflated inflate_input(std::span<uint8_t>& out);
+  Inflater::Result inflate_step(size_t n, std::span<uint8_t>& out);
+  bool take_inflated(Bytes data);
+  bool assemble(Bytes data);
+  void give_inflater();
+
+  // engine_deflate.cpp
+  DeflateWish deflate_wish(ws_deflate send, ws_deflate recv) const;
+  void use_deflate(const DeflateAgreed& agreed);
+  Contexts* contexts();
+  int deflate_level(uint32_t flags) const {
+    const int chosen = send_level(flags);
+    return chosen != 0 ? chosen : limits_.deflate_level;
+  }
+  Deflater* deflater(uint32_t flags);
+  Deflater* own_deflater(int level);
+  void forget_sent();
+  bool put_deflated(ws_opcode op, Bytes data, uint32_t flags, Error* error);
+  Error put_deflated_part(uint8_t opcode, Bytes data, bool last);
+  bool put_deflated_message(const Message& m, Error* error);
+  void count_sent(size_t plain, size_t wire);
+  uint64_t deflater_deadline_us() const;
+  void free_deflater();
+  void drop_contexts();
 
   // engine_send.cpp
   Error send_checked(ws_opcode op, Bytes data, uint32_t flags);
@@ -248,6 +306,7 @@ class Engine {
     return header <= room && len <= room - header;
   }
   Error full(size_t len) const;
+  Error check_whole(ws_opcode op, Bytes data, uint32_t flags) const;
   Error put_frame(bool fin, uint8_t opcode, Bytes data, bool exempt);
   Error finish_send() {
     ++messages_out_;
@@ -255,6 +314,8 @@ class Engine {
     pressed_ = true;
     return Error(WS_BACKPRESSURE);
   }
+  Error put_header(uint8_t opcode, Bytes data);
+  Error put_block(bool fin, uint8_t opcode, Block* b);
   bool put_close(uint16_t code, std::string_view reason);
 
   // engine_close.cpp
@@ -271,9 +332,10 @@ class Engine {
   EngineResources& shared_;
   uint8_t* in_ = nullptr;  // input not yet looked at
   uint8_t* in_end_ = nullptr;
-  Block* held_ = nullptr;       // owns [in_, in_end_) when it is not the caller's
-  Partial* partial_ = nullptr;  // while a frame or message is unfinished
-  Opening* opening_ = nullptr;  // handshake; a client keeps it for the response's headers
+  Block* held_ = nullptr;         // owns [in_, in_end_) when it is not the caller's
+  Partial* partial_ = nullptr;    // while a frame or message is unfinished
+  Contexts* contexts_ = nullptr;  // of permessage-deflate, where messages may refer to earlier ones
+  Opening* opening_ = nullptr;    // handshake; a client keeps it for the response's headers
   Outbox outbox_;
   char* protocol_ = nullptr;
   const char* detail_ = "";
@@ -283,6 +345,11 @@ class Engine {
   uint64_t ping_at_us_ = 0;  // when the keepalive ping went out that is not answered yet
   uint64_t messages_in_ = 0;
   uint64_t messages_out_ = 0;
+  uint64_t deflate_from_ = UINT64_MAX;  // messages of this size and more are compressed
+  uint64_t sent_plain_ = 0;  // of compressed messages: payload before, and as it travelled
+  uint64_t sent_wire_ = 0;
+  uint64_t received_plain_ = 0;
+  uint64_t received_wire_ = 0;
   uint32_t ping_id_ = 0;  // its payload, unpredictable so that the round trip is honest
   uint32_t rtt_us_ = UINT32_MAX;
   uint32_t lingered_ = 0;  // bytes thrown away in kDrain
@@ -294,7 +361,9 @@ class Engine {
   Role role_;
   State state_ = State::kOpening;
   uint8_t close_flags_ = 0;
-  uint8_t sending_op_ = 0;      // a message sent in parts is unfinished
+  uint8_t sending_op_ = 0;   // a message sent in parts is unfinished
+  uint16_t part_flags_ = 0;  // of it, or of the next one
+  DeflateAgreed deflate_;
   Utf8Validator sending_utf8_;  // of that message
   bool chunks_ : 1;
   bool started_ : 1 = false;
@@ -305,6 +374,9 @@ class Engine {
   bool pressed_ : 1 = false;  // BACKPRESSURE was reported and not yet drained
   bool drained_ : 1 = false;
   bool http_drain_ : 1 = false;  // kDrain after HTTP: bounded by bytes too
+  bool yielded_ : 1 = false;
+  bool window_held_ : 1 = false;     // in the account of what connections hold
+  bool deadline_moved_ : 1 = false;  // nearer, and nobody has asked since
 };
 
 }  // namespace libws

@@ -125,7 +125,9 @@ Error Engine::close(uint16_t code, std::string_view reason) {
   state_ = State::kClosing;
   set_phase_deadline(limits_.close_us);
   // What was being assembled will not be delivered; only the frame boundaries still matter.
-  if (partial_ != nullptr && partial_->assembly != nullptr && !partial_->delivered) {
+  if (partial_ == nullptr || partial_->delivered) return Error();
+  give_inflater();
+  if (partial_->assembly != nullptr) {
     shared_.blocks.give(partial_->assembly);
     partial_->assembly = nullptr;
   }

@@ -36,8 +36,13 @@ Error Engine::start_client(const OpenRequest& open) {
   base64_encode(random, opening_->key);
   for (const char* p : open.subprotocols) opening_->offered.emplace_back(p);
   for (const String& p : opening_->offered) opening_->offered_views.push_back(p.c_str());
+  opening_->deflate = deflate_wish(limits_.deflate, limits_.deflate_recv);
+  String extensions;
+  append_deflate_offer(extensions, opening_->deflate);
+  OpenRequest request = open;
+  request.extensions = extensions;
   String head;
-  append_open_request(head, open, {opening_->key, kKeyChars});
+  append_open_request(head, request, {opening_->key, kKeyChars});
   uint8_t* out = outbox_.reserve(shared_.blocks, head.size());
   if (out == nullptr) return fail(WS_ERR_NOMEM, "request");
   std::memcpy(out, head.data(), head.size());
@@ -99,13 +104,20 @@ Error Engine::accept(const AcceptOptions& how) {
     return fail(WS_ERR_UNSUPPORTED, "accept: OpenSSL has no SHA-1");
   }
   std::string_view protocol = how.subprotocol != nullptr ? how.subprotocol : "";
+  ws_deflate send = limits_.deflate;
+  ws_deflate recv = limits_.deflate_recv;
+  if (Error e = choose_deflate(how.deflate, how.deflate_recv, &send, &recv)) return e;
+  String extensions;
+  const DeflateAgreed deflate =
+      accept_deflate(request.extensions(), deflate_wish(send, recv), extensions);
   String head;
-  append_switching_protocols(head, key, protocol, how.headers, limits_.server_header);
+  append_switching_protocols(head, key, protocol, extensions, how.headers, limits_.server_header);
   if (!set_protocol(protocol)) return fail(WS_ERR_NOMEM, "accept");
   uint8_t* out = outbox_.reserve(shared_.blocks, head.size());
   if (out == nullptr) return fail(WS_ERR_NOMEM, "accept");
   std::memcpy(out, head.data(), head.size());
   outbox_.commit(head.size());
+  use_deflate(deflate);
   state_ = State::kOpen;
   open_pending_ = true;
   last_rx_us_ = shared_.now_us;
@@ -180,7 +192,7 @@ void Engine::take_response_head() {
       return abort(big ? WS_ERR_TOO_BIG : WS_ERR_HTTP, 0, o.parser.error_text());
     }
     Head head = o.parser.take();
-    ResponseVerdict verdict = check_response(head, {o.key, kKeyChars}, o.offered_views);
+    ResponseVerdict verdict = check_response(head, {o.key, kKeyChars}, o.offered_views, o.deflate);
     if (!verdict.interim) return take_response(std::move(head), verdict);
     // RFC 9110 15.2: any number of interim responses may come; bounded here.
     if (++o.interim > kMaxInterimResponses) {
@@ -197,6 +209,7 @@ void Engine::take_response(Head head, const ResponseVerdict& verdict) {
   o.has_response = true;
   if (verdict.error == 0) {
     if (!set_protocol(verdict.protocol)) throw std::bad_alloc();
+    use_deflate(verdict.deflate);
     state_ = State::kOpen;
     open_pending_ = true;
     return;

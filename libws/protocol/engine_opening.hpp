@@ -19,6 +19,7 @@ struct Engine::Opening : Allocated {
   char key[kKeyChars];
   Vector<String> offered;
   Vector<const char*> offered_views;
+  DeflateWish deflate;
   Head response;
   bool has_response = false;
   unsigned interim = 0;

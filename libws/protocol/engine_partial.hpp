@@ -6,25 +6,31 @@
 
 namespace libws {
 
+inline constexpr const char* kNotUtf8 = "text is not UTF-8";
+inline constexpr const char* kMessageTooLong = "message longer than max_message_bytes";
+
 struct Engine::Partial {
   // A header, or a whole control frame, that the end of a read has cut.
   uint8_t stash[kMaxFrameHeader + kMaxControlPayload];
   uint8_t stash_len = 0;
 
   // The data frame whose payload is arriving.
-  bool in_frame = false;
-  bool fin = false;
+  bool in_frame : 1 = false;
+  bool fin : 1 = false;
 
   // The message it belongs to.  RFC 6455 5.5: control frames may interleave with its fragments,
   // so it must survive them.  Hence the stash beside it.
-  uint8_t op = 0;            // 0: no message is open
-  bool first_given = false;  // chunks: WS_PART_FIRST went out
-  bool delivered = false;    // the event is out; release at the next step
+  uint8_t op = 0;  // 0: no message is open
+  bool compressed : 1 = false;
+  bool more_output : 1 = false;  // the inflater has more than there was room for
+  bool first_given : 1 = false;  // chunks: WS_PART_FIRST went out
+  bool delivered : 1 = false;    // the event is out; release at the next step
   Utf8Validator utf8;
   uint32_t key = 0;  // of the frame, rotated to the next byte
   uint32_t fragments = 0;
   uint64_t frame_left = 0;
-  uint64_t message_bytes = 0;  // announced by the headers so far
+  uint64_t message_bytes = 0;    // announced by the headers so far
+  Inflater* inflater = nullptr;  // of a compressed message, until it is whole
   Block* assembly = nullptr;
   Ref<Message> kept;  // owns the assembly once somebody keeps the message
 };

@@ -14,9 +14,7 @@ namespace {
 // more than this (bad_inputs 82).
 constexpr size_t kFirstAssembly = 64 * 1024;
 
-constexpr const char* kNotUtf8 = "text is not UTF-8";
 constexpr const char* kTextCutShort = "text ends inside a code point";
-constexpr const char* kTooLong = "message longer than max_message_bytes";
 
 }  // namespace
 
@@ -80,15 +78,15 @@ Engine::Step Engine::receive_step(Event& ev) {
   if (n == 0) return Step::kMore;
   if (n < 2) return stash_input(n);
 
-  const char* why = check_frame_start(in_[0], in_[1], expects_mask());
+  const char* why = check_frame_start(in_[0], in_[1], expects_mask(), deflate_.on);
   if (why == nullptr) why = check_sequence(in_[0]);
   if (why != nullptr) return fail_connection(1002, WS_ERR_PROTOCOL, why);
   FrameHeader h;
-  switch (decode_frame(in_, n, expects_mask(), message_room(), &h, &why)) {
+  switch (decode_frame(in_, n, expects_mask(), deflate_.on, message_room(in_[0]), &h, &why)) {
     case FrameStatus::kOk: break;
     case FrameStatus::kNeedMore: return stash_input(n);
     case FrameStatus::kBad: return fail_connection(1002, WS_ERR_PROTOCOL, why);
-    case FrameStatus::kTooBig: return fail_connection(1009, WS_ERR_TOO_BIG, kTooLong);
+    case FrameStatus::kTooBig: return fail_connection(1009, WS_ERR_TOO_BIG, kMessageTooLong);
   }
   if (is_control(h.opcode)) {
     if (n < h.size + h.length) return stash_input(n);
@@ -109,15 +107,15 @@ Engine::Step Engine::receive_stash(Event& ev) {
   for (;;) {
     const char* why = nullptr;
     if (p.stash_len >= 2) {
-      why = check_frame_start(p.stash[0], p.stash[1], expects_mask());
+      why = check_frame_start(p.stash[0], p.stash[1], expects_mask(), deflate_.on);
       if (why == nullptr) why = check_sequence(p.stash[0]);
       if (why != nullptr) return fail_connection(1002, WS_ERR_PROTOCOL, why);
     }
-    FrameStatus status =
-        decode_frame(p.stash, p.stash_len, expects_mask(), message_room(), &h, &why);
+    FrameStatus status = decode_frame(p.stash, p.stash_len, expects_mask(), deflate_.on,
+                                      message_room(p.stash[0]), &h, &why);
     if (status == FrameStatus::kBad) return fail_connection(1002, WS_ERR_PROTOCOL, why);
     if (status == FrameStatus::kTooBig) {
-      return fail_connection(1009, WS_ERR_TOO_BIG, kTooLong);
+      return fail_connection(1009, WS_ERR_TOO_BIG, kMessageTooLong);
     }
     if (status == FrameStatus::kOk && (!is_control(h.opcode) || p.stash_len == h.size + h.length)) {
       break;
@@ -145,22 +143,34 @@ Engine::Step Engine::stash_input(size_t n) {
 const char* Engine::check_sequence(uint8_t first) const {
   uint8_t opcode = first & 0x0f;
   if (is_control(opcode)) return nullptr;
-  bool open = partial_ != nullptr && partial_->op != 0;
+  bool open = message_is_open();
   if (opcode == kContinuation) return open ? nullptr : "continuation without a message";
   return open ? "new message inside a fragmented one" : nullptr;
 }
 
-// The one place that bounds a message.  After our Close nothing is stored, so nothing is bounded.
-uint64_t Engine::message_room() const {
+bool Engine::message_is_open() const { return partial_ != nullptr && partial_->op != 0; }
+
+// The one place that bounds the frames of a message, before they have come; `first` is the first
+// byte of the next one.  After our Close nothing is stored, so nothing is bounded.
+uint64_t Engine::message_room(uint8_t first) const {
   if (dropping()) return UINT64_MAX;
-  return limits_.max_message - (partial_ != nullptr ? partial_->message_bytes : 0);
+  const bool open = message_is_open();
+  const uint64_t used = open ? partial_->message_bytes : 0;
+  uint64_t limit = limits_.max_message;
+  if (open ? partial_->compressed : (first & kRsv1Bit) != 0) {
+    // What does not compress grows a little (RFC 7692 leaves that to the sender); what is inside
+    // is bounded by take_inflated().
+    const uint64_t slack = limit / 1000 + 64;
+    limit = limit < UINT64_MAX - slack ? limit + slack : UINT64_MAX;
+  }
+  return limit - used;
 }
 
 // `in_` is behind the header now.
 Engine::Step Engine::begin_frame(const FrameHeader& h, Event& ev) {
   size_t available = static_cast<size_t>(in_end_ - in_);
-  bool open = partial_ != nullptr && partial_->op != 0;
-  if (!open && h.fin && h.length <= available && !dropping()) {
+  bool open = message_is_open();
+  if (!open && h.fin && !h.rsv1 && h.length <= available && !dropping()) {
     uint8_t* data = in_;
     in_ += h.length;
     return deliver_whole(h.opcode, data, static_cast<size_t>(h.length), h.key, ev);
@@ -174,6 +184,9 @@ Engine::Step Engine::begin_frame(const FrameHeader& h, Event& ev) {
     p.message_bytes = 0;
     p.first_given = false;
     p.utf8.reset();
+    p.compressed = h.rsv1;
+    p.more_output = false;
+    if (h.rsv1 && !dropping() && !begin_inflating()) return Step::kMore;
   }
   if (!dropping() && ++p.fragments > limits_.max_fragments && limits_.max_fragments != WS_NEVER) {
     return fail_connection(1008, WS_ERR_TOO_BIG, "message in more frames than max_fragments");
@@ -190,8 +203,9 @@ Engine::Step Engine::receive_payload(Event& ev) {
   Partial& p = *partial_;
   size_t available = static_cast<size_t>(in_end_ - in_);
   size_t n = p.frame_left < available ? static_cast<size_t>(p.frame_left) : available;
-  if (n == 0 && p.frame_left != 0) return Step::kMore;
+  if (n == 0 && p.frame_left != 0 && !p.compressed) return Step::kMore;
   if (dropping()) {
+    if (n == 0 && p.frame_left != 0) return Step::kMore;
     in_ += n;
     p.frame_left -= n;
     if (p.frame_left == 0) {
@@ -200,6 +214,7 @@ Engine::Step Engine::receive_payload(Event& ev) {
     }
     return Step::kAgain;
   }
+  if (p.compressed) return receive_compressed(ev);
   if (chunks_) return receive_chunk(ev, n);
 
   if (n != 0) {
@@ -233,14 +248,17 @@ Engine::Step Engine::end_frame(Event& ev) {
   Partial& p = *partial_;
   p.in_frame = false;
   if (!p.fin) return Step::kAgain;
-  if (!p.utf8.complete()) {
-    return fail_connection(1007, WS_ERR_UTF8, kTextCutShort);
-  }
+  if (p.assembly == nullptr) return give_message(ev, p.stash, 0);
+  return give_message(ev, p.assembly->bytes(), p.assembly->end);
+}
+
+// A message is whole.
+Engine::Step Engine::give_message(Event& ev, const uint8_t* data, size_t len) {
+  if (!partial_->utf8.complete()) return fail_connection(1007, WS_ERR_UTF8, kTextCutShort);
   ++messages_in_;
-  p.delivered = true;
-  const uint8_t* data = p.assembly != nullptr ? p.assembly->bytes() : p.stash;
-  size_t len = p.assembly != nullptr ? p.assembly->end : 0;
-  ev = {WS_EV_MESSAGE, static_cast<ws_opcode>(p.op), WS_PART_FIRST | WS_PART_LAST, data, len};
+  partial_->delivered = true;
+  ev = {WS_EV_MESSAGE, static_cast<ws_opcode>(partial_->op), WS_PART_FIRST | WS_PART_LAST, data,
+        len};
   return Step::kEvent;
 }
 
@@ -260,6 +278,11 @@ Engine::Step Engine::receive_chunk(Event& ev, size_t n) {
     last = p.fin;
   }
   if (n == 0 && !last) return Step::kAgain;  // an empty fragment tells nothing
+  return give_chunk(ev, data, n, last);
+}
+
+Engine::Step Engine::give_chunk(Event& ev, const uint8_t* data, size_t len, bool last) {
+  Partial& p = *partial_;
   if (last && !p.utf8.complete()) {
     return fail_connection(1007, WS_ERR_UTF8, kTextCutShort);
   }
@@ -267,7 +290,7 @@ Engine::Step Engine::receive_chunk(Event& ev, size_t n) {
   if (!p.first_given) flags |= WS_PART_FIRST;
   if (last) flags |= WS_PART_LAST;
   p.first_given = true;
-  ev = {WS_EV_MESSAGE, static_cast<ws_opcode>(p.op), flags, data, n};
+  ev = {WS_EV_MESSAGE, static_cast<ws_opcode>(p.op), flags, data, len};
   if (last) {
     ++messages_in_;
     p.delivered = true;
@@ -295,7 +318,7 @@ bool Engine::grow_assembly(size_t n) {
 
 std::span<uint8_t> Engine::landing() {
   if (partial_ == nullptr || !partial_->in_frame || state_ != State::kOpen || chunks_ ||
-      partial_->frame_left == 0 || in_ != in_end_) {
+      partial_->compressed || partial_->frame_left == 0 || in_ != in_end_) {
     return {};
   }
   // A message that will not fit in what it has grows now, while the step is still justified by
@@ -330,6 +353,7 @@ bool Engine::ensure_partial() {
 
 void Engine::drop_partial() {
   if (partial_ == nullptr) return;
+  give_inflater();
   shared_.blocks.give(partial_->assembly);
   partial_->~Partial();
   shared_.blocks.give(reinterpret_cast<Block*>(partial_) - 1);
@@ -344,6 +368,7 @@ void Engine::release_delivered() {
     p.assembly = nullptr;
     p.kept = Ref<Message>();
     p.delivered = false;
+    p.compressed = false;
     p.op = 0;
     p.message_bytes = 0;
   }

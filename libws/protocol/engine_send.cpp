@@ -19,9 +19,7 @@ Error Engine::check_send(ws_opcode op, Bytes data, uint32_t flags, const char* w
   if (op != WS_OP_TEXT && op != WS_OP_BINARY) {
     return fail(WS_ERR_INVALID, "%s: opcode %d is not TEXT or BINARY", what, static_cast<int>(op));
   }
-  if ((flags & ~uint32_t{WS_SEND_NO_UTF8_CHECK | WS_SEND_LATER}) != 0) {
-    return fail(WS_ERR_UNSUPPORTED, "%s: unknown flags 0x%x", what, flags);
-  }
+  if (Error e = check_send_flags(flags, what)) return e;
   if (data.data() == nullptr && !data.empty()) {
     return fail(WS_ERR_INVALID, "%s: data is NULL but the length is %zu", what, data.size());
   }
@@ -63,13 +61,32 @@ Error Engine::put_frame(bool fin, uint8_t opcode, Bytes data, bool exempt) {
   return Error();
 }
 
-Error Engine::send_checked(ws_opcode op, Bytes data, uint32_t flags) {
+// Of a message that is sent in one.  The limit of the queue is asked before the bytes are looked
+// at, and so before they are compressed.
+Error Engine::check_whole(ws_opcode op, Bytes data, uint32_t flags) const {
   if (Error e = check_send(op, data, flags, "send")) return e;
   if (sending_op_ != 0) return fail(WS_ERR_STATE, "send: a message sent in parts is unfinished");
-  if (!fits(data.size())) return full(data.size());  // before the bytes are looked at
-  if (Error e = check_text(op, data, flags)) return e;
-  if (Error e = put_frame(true, static_cast<uint8_t>(op), data, false)) return e;
-  return finish_send();
+  if (!fits(data.size())) return full(data.size());
+  return check_text(op, data, flags);
+}
+
+Error Engine::send_checked(ws_opcode op, Bytes data, uint32_t flags) {
+  if (Error e = check_whole(op, data, flags)) return e;
+  Error e;
+  if (!may_deflate(data.size(), flags) || !put_deflated(op, data, flags, &e)) {
+    e = put_frame(true, static_cast<uint8_t>(op), data, false);
+  }
+  return e ? e : finish_send();
+}
+
+Error Engine::begin_parts(uint32_t flags) {
+  if (state_ != State::kOpen) return fail(WS_ERR_CLOSED, "begin_parts: the connection is not open");
+  if (sending_op_ != 0) {
+    return fail(WS_ERR_STATE, "begin_parts: a message sent in parts is unfinished");
+  }
+  if (Error e = check_send_flags(flags, "begin_parts")) return e;
+  part_flags_ = static_cast<uint16_t>(flags);
+  return Error();
 }
 
 Error Engine::send_part(ws_opcode op, Bytes data, bool last) {
@@ -77,16 +94,24 @@ Error Engine::send_part(ws_opcode op, Bytes data, bool last) {
   if (sending_op_ != 0 && sending_op_ != op) {
     return fail(WS_ERR_STATE, "send_part: opcode differs from the first part's");
   }
-  uint8_t opcode = sending_op_ == 0 ? static_cast<uint8_t>(op) : uint8_t{kContinuation};
+  const bool first = sending_op_ == 0;
+  const bool deflated = deflate_.compresses && (part_flags_ & WS_SEND_NO_DEFLATE) == 0;
+  uint8_t opcode = first ? static_cast<uint8_t>(op) : uint8_t{kContinuation};
+  if (first && deflated) opcode |= kRsv1Bit;
   if (!fits(data.size())) return full(data.size());
-  Utf8Validator utf8 = sending_op_ == 0 ? Utf8Validator() : sending_utf8_;
-  if (op == WS_OP_TEXT &&
+  Utf8Validator utf8 = first ? Utf8Validator() : sending_utf8_;
+  if (op == WS_OP_TEXT && (part_flags_ & WS_SEND_NO_UTF8_CHECK) == 0 &&
       (utf8.validate(data.data(), data.size()) != data.size() || (last && !utf8.complete()))) {
     return fail(WS_ERR_UTF8, "send_part: text is not UTF-8");
   }
-  if (Error e = put_frame(last, opcode, data, false)) return e;
+  if (Error e =
+          deflated ? put_deflated_part(opcode, data, last) : put_frame(last, opcode, data, false)) {
+    return e;
+  }
+  if (first && deflated) ++shared_.deflate.deflated;
   sending_utf8_ = utf8;
   sending_op_ = last ? 0 : static_cast<uint8_t>(op);
+  if (last) part_flags_ = 0;
   Error result = finish_send();
   if (!last) --messages_out_;
   return result;
@@ -94,7 +119,12 @@ Error Engine::send_part(ws_opcode op, Bytes data, bool last) {
 
 Error Engine::send_message(const Message& m) {
   // Its text was checked when it was made.
-  constexpr uint32_t kChecked = WS_SEND_NO_UTF8_CHECK;
+  constexpr uint32_t kChecked = WS_SEND_NO_UTF8_CHECK | WS_SEND_NO_DEFLATE;
+  if (may_deflate(m.data().size(), m.flags())) {
+    if (Error e = check_whole(m.opcode(), m.data(), kChecked)) return e;
+    Error e;
+    if (put_deflated_message(m, &e)) return e ? e : finish_send();
+  }
   if (masks() || m.data().size() <= kCopyBelow) return send(m.opcode(), m.data(), kChecked);
   if (Error e = send_borrowed(m.opcode(), m.data(), kChecked)) return e;
   outbox_.share_external(&m);
@@ -103,15 +133,18 @@ Error Engine::send_message(const Message& m) {
 
 Error Engine::send_borrowed(ws_opcode op, Bytes data, uint32_t flags) {
   assert(!masks());
-  if (Error e = check_send(op, data, flags, "send")) return e;
-  if (sending_op_ != 0) return fail(WS_ERR_STATE, "send: a message sent in parts is unfinished");
-  if (!fits(data.size())) return full(data.size());  // before the bytes are looked at
-  if (Error e = check_text(op, data, flags)) return e;
+  if (Error e = check_whole(op, data, flags)) return e;
+  if (Error e = put_header(static_cast<uint8_t>(op), data)) return e;
+  return finish_send();
+}
+
+// The header of a whole message whose payload stays where it is.
+Error Engine::put_header(uint8_t opcode, Bytes data) {
   uint8_t* out = outbox_.reserve(shared_.blocks, kMaxFrameHeader);
   if (out == nullptr) return fail(WS_ERR_NOMEM, "frame of %zu bytes", data.size());
-  outbox_.commit(encode_frame(out, true, static_cast<uint8_t>(op), data.size(), nullptr));
+  outbox_.commit(encode_frame(out, true, opcode, data.size(), nullptr));
   outbox_.attach(data.data(), data.size());
-  return finish_send();
+  return Error();
 }
 
 bool Engine::own_external() { return outbox_.own_external(shared_.blocks); }

@@ -2,9 +2,14 @@
 
 namespace libws {
 
-const char* check_frame_start(uint8_t first, uint8_t second, bool expect_masked) {
+const char* check_frame_start(uint8_t first, uint8_t second, bool expect_masked, bool deflate) {
   uint8_t opcode = first & 0x0f;
-  if ((first & kRsvBits) != 0) return "reserved bit set without an extension";
+  if ((first & kRsvBits) != 0) {
+    if ((first & kRsvBits) != kRsv1Bit || !deflate) return "reserved bit set without an extension";
+    // RFC 7692 6.1: it marks a message, by its first frame.
+    if (opcode == kContinuation) return "continuation with RSV1 set";
+    if (is_control(opcode)) return "control frame with RSV1 set";
+  }
   if ((opcode > kBinary && opcode < kClose) || opcode > kPong) return "reserved opcode";
   // RFC 6455 5.1: clients mask every frame, servers none.
   if (expect_masked != ((second & kMaskBit) != 0)) {
@@ -17,10 +22,10 @@ const char* check_frame_start(uint8_t first, uint8_t second, bool expect_masked)
   return nullptr;
 }
 
-FrameStatus decode_frame(const uint8_t* p, size_t n, bool expect_masked, uint64_t max_length,
-                         FrameHeader* out, const char** why) {
+FrameStatus decode_frame(const uint8_t* p, size_t n, bool expect_masked, bool deflate,
+                         uint64_t max_length, FrameHeader* out, const char** why) {
   if (n < 2) return FrameStatus::kNeedMore;
-  *why = check_frame_start(p[0], p[1], expect_masked);
+  *why = check_frame_start(p[0], p[1], expect_masked, deflate);
   if (*why != nullptr) return FrameStatus::kBad;
 
   uint64_t length = p[1] & 0x7f;
@@ -56,6 +61,7 @@ FrameStatus decode_frame(const uint8_t* p, size_t n, bool expect_masked, uint64_
     size += 4;
   }
   out->fin = (p[0] & kFinBit) != 0;
+  out->rsv1 = (p[0] & kRsv1Bit) != 0;
   out->length = length;
   out->size = static_cast<uint8_t>(size);
   return FrameStatus::kOk;

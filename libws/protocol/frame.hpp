@@ -24,6 +24,7 @@ constexpr size_t kMaxControlPayload = 125;  // RFC 6455 5.5
 constexpr size_t kMaxFrameHeader = 14;
 constexpr uint8_t kFinBit = 0x80;
 constexpr uint8_t kRsvBits = 0x70;
+constexpr uint8_t kRsv1Bit = 0x40;  // a compressed message begins (RFC 7692 6)
 constexpr uint8_t kMaskBit = 0x80;
 
 inline bool is_control(uint8_t opcode) { return (opcode & 8) != 0; }
@@ -33,6 +34,7 @@ struct FrameHeader {
   uint32_t key;  // as it stands on the wire; 0 when not masked
   uint8_t opcode;
   bool fin;
+  bool rsv1;
   uint8_t size;  // bytes of the header itself
 };
 
@@ -44,15 +46,17 @@ enum class FrameStatus : uint8_t {
 };
 
 // What is wrong with the first two bytes alone, or null.  Nothing after them is looked at first,
-// so a reserved opcode is refused before its length is believed (hardening 7.1).
-const char* check_frame_start(uint8_t first, uint8_t second, bool expect_masked);
+// so a reserved opcode is refused before its length is believed (hardening 7.1).  `deflate`: RSV1
+// may stand on the first frame of a message.
+const char* check_frame_start(uint8_t first, uint8_t second, bool expect_masked, bool deflate);
 
 // Decodes from `n` bytes at `p`.  `max_length` bounds data frames.  `why` is set for kBad.
-FrameStatus decode_frame(const uint8_t* p, size_t n, bool expect_masked, uint64_t max_length,
-                         FrameHeader* out, const char** why);
+FrameStatus decode_frame(const uint8_t* p, size_t n, bool expect_masked, bool deflate,
+                         uint64_t max_length, FrameHeader* out, const char** why);
 
 // Writes a minimal header (RFC 6455 5.2: "the minimal number of bytes MUST be used"); `key` null
-// for an unmasked frame.  Returns its size.
+// for an unmasked frame; kRsv1Bit may be
+// set in `opcode`.  Returns its size.
 inline size_t encode_frame(uint8_t* out, bool fin, uint8_t opcode, uint64_t length,
                            const uint32_t* key) {
   out[0] = static_cast<uint8_t>((fin ? kFinBit : 0) | opcode);

@@ -3,7 +3,6 @@
 
 #include "libws/base/crypto.hpp"
 #include "libws/protocol/chars.hpp"
-#include "libws/protocol/extension.hpp"
 #include "libws/protocol/http_fields.hpp"
 #include "libws/protocol/http_write.hpp"
 
@@ -116,17 +115,11 @@ Refusal check_protocols(const Head& head, Vector<std::string_view>* out) {
   return first != SIZE_MAX && out->empty() ? kBad : Refusal{};
 }
 
-// Grammar only: nothing is spoken here yet, and an offer that is not taken up is no error
-// (RFC 6455 9.1).
+// Grammar only: an offer that is not taken up is no error (RFC 6455 9.1).
 Refusal check_extensions(const Head& head) {
-  constexpr std::string_view kName = "Sec-WebSocket-Extensions";
-  constexpr Refusal kBad = {400, "bad Sec-WebSocket-Extensions"};
   Vector<Extension> offers;
-  const size_t first = head.find(kName);
-  for (size_t i = first; i != SIZE_MAX; i = head.find(kName, i + 1)) {
-    if (!parse_extensions(head.value(i), &offers)) return kBad;
-  }
-  return first != SIZE_MAX && offers.empty() ? kBad : Refusal{};
+  if (!read_extensions(head, &offers)) return {400, "bad Sec-WebSocket-Extensions"};
+  return {};
 }
 
 // RFC 6455 4.2.1.
@@ -188,6 +181,15 @@ RequestVerdict check_request(const Head& head, Vector<std::string_view>* protoco
   return verdict;
 }
 
+bool read_extensions(const Head& head, Vector<Extension>* out) {
+  constexpr std::string_view kName = "Sec-WebSocket-Extensions";
+  const size_t first = head.find(kName);
+  for (size_t i = first; i != SIZE_MAX; i = head.find(kName, i + 1)) {
+    if (!parse_extensions(head.value(i), out)) return false;
+  }
+  return first == SIZE_MAX || !out->empty();
+}
+
 Target split_target(std::string_view target) {
   Target out;
   std::string_view rest = target;
@@ -200,11 +202,12 @@ Target split_target(std::string_view target) {
 }
 
 void append_switching_protocols(String& out, const char (&accept)[kAcceptChars],
-                                std::string_view protocol, std::span<const ws_header> fields,
-                                const char* server) {
+                                std::string_view protocol, std::string_view extensions,
+                                std::span<const ws_header> fields, const char* server) {
   out.append("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n");
   append_field(out, "Sec-WebSocket-Accept", {accept, kAcceptChars});
   if (!protocol.empty()) append_field(out, "Sec-WebSocket-Protocol", protocol);
+  if (!extensions.empty()) append_field(out, "Sec-WebSocket-Extensions", extensions);
   if (server != nullptr && !has_field(fields, "Server")) append_field(out, "Server", server);
   append_fields(out, fields);
   out.append("\r\n");

@@ -4,6 +4,8 @@
 
 #include "libws/base/alloc.hpp"
 #include "libws/base/error.hpp"
+#include "libws/protocol/deflate_params.hpp"
+#include "libws/protocol/extension.hpp"
 #include "libws/protocol/http.hpp"
 #include "libws/protocol/origin.hpp"
 
@@ -57,6 +59,10 @@ struct RequestVerdict {
 // `protocols` gets the subprotocols offered, in order, as views into the head.
 RequestVerdict check_request(const Head& head, Vector<std::string_view>* protocols);
 
+// What all Sec-WebSocket-Extensions of a head name, in order, as views into it; nothing where there
+// is no such field.  False: one is no list of extensions, or there are fields and none names any.
+bool read_extensions(const Head& head, Vector<Extension>* out);
+
 // Path and query of a request target: origin-form, or absolute-form, whose authority then
 // replaces Host (RFC 9112 3.2.2).  Only for heads that check_request found fine.
 struct Target {
@@ -66,10 +72,11 @@ struct Target {
 };
 Target split_target(std::string_view target);
 
-// The 101 response.  `fields` are checked already; `protocol` "" = none.
+// The 101 response.  `fields` are checked already; `protocol` and `extensions`, the value of
+// Sec-WebSocket-Extensions, "" = none.
 void append_switching_protocols(String& out, const char (&accept)[kAcceptChars],
-                                std::string_view protocol, std::span<const ws_header> fields,
-                                const char* server);
+                                std::string_view protocol, std::string_view extensions,
+                                std::span<const ws_header> fields, const char* server);
 
 // The client's request.  Errors: INVALID with detail (host, target, headers, subprotocols).
 struct OpenRequest {
@@ -77,6 +84,7 @@ struct OpenRequest {
   std::string_view target;  // "" = "/"
   std::span<const ws_header> headers;
   std::span<const char* const> subprotocols;
+  std::string_view extensions = {};  // value of Sec-WebSocket-Extensions, "" = none
 };
 Error check_open_request(const OpenRequest& open);
 void append_open_request(String& out, const OpenRequest& open, std::string_view key);
@@ -87,8 +95,11 @@ struct ResponseVerdict {
   const char* why = "";       // static
   bool interim = false;       // 1xx other than 101: skip it (RFC 9110 15.2)
   std::string_view protocol;  // agreed subprotocol, "" = none; a view into the head
+  DeflateAgreed deflate;
 };
+// `deflate` is the wish that append_deflate_offer() wrote; nothing else was offered.
 ResponseVerdict check_response(const Head& head, std::string_view key,
-                               std::span<const char* const> subprotocols);
+                               std::span<const char* const> subprotocols,
+                               const DeflateWish& deflate);
 
 }  // namespace libws

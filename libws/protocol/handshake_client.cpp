@@ -1,7 +1,6 @@
 // The client's side: the request, and whether the response to it opens the connection.
 #include "libws/base/log.hpp"
 #include "libws/protocol/chars.hpp"
-#include "libws/protocol/extension.hpp"
 #include "libws/protocol/handshake.hpp"
 #include "libws/protocol/http_fields.hpp"
 #include "libws/protocol/http_write.hpp"
@@ -75,20 +74,15 @@ const char* check_protocol(const Head& head, std::span<const char* const> offere
   return "a subprotocol that was not offered";
 }
 
-// None is offered yet, so each one named is one too many (RFC 6455 4.1 v5).
-const char* check_extensions(const Head& head) {
-  constexpr std::string_view kName = "Sec-WebSocket-Extensions";
-  const size_t first = head.find(kName);
-  if (first == SIZE_MAX) return nullptr;
+const char* check_extensions(const Head& head, const DeflateWish& deflate, DeflateAgreed* agreed) {
   Vector<Extension> answers;
-  for (size_t i = first; i != SIZE_MAX; i = head.find(kName, i + 1)) {
-    if (!parse_extensions(head.value(i), &answers)) return "bad Sec-WebSocket-Extensions";
-  }
-  return answers.empty() ? "bad Sec-WebSocket-Extensions" : "an extension that was not offered";
+  if (!read_extensions(head, &answers)) return "bad Sec-WebSocket-Extensions";
+  return check_deflate_answer(answers, deflate, agreed);
 }
 
 const char* check_switching(const Head& head, std::string_view key,
-                            std::span<const char* const> subprotocols, std::string_view* agreed) {
+                            std::span<const char* const> subprotocols, const DeflateWish& deflate,
+                            ResponseVerdict* agreed) {
   // RFC 9110 7.8 is HTTP/1.1, and RFC 9112 6.1 gives a 101 no body; whoever believes there is
   // one would take our first frames for it.
   if (head.version_minor() == 0) return "101 in an HTTP/1.0 response";
@@ -100,8 +94,8 @@ const char* check_switching(const Head& head, std::string_view key,
   }
   if (!list_has(head, "Connection", "upgrade")) return "Connection does not say upgrade";
   if (const char* wrong = check_accept(head, key)) return wrong;
-  if (const char* wrong = check_protocol(head, subprotocols, agreed)) return wrong;
-  return check_extensions(head);
+  if (const char* wrong = check_protocol(head, subprotocols, &agreed->protocol)) return wrong;
+  return check_extensions(head, deflate, &agreed->deflate);
 }
 
 }  // namespace
@@ -129,16 +123,18 @@ void append_open_request(String& out, const OpenRequest& open, std::string_view 
     }
     out.append("\r\n");
   }
+  if (!open.extensions.empty()) append_field(out, "Sec-WebSocket-Extensions", open.extensions);
   append_fields(out, open.headers);
   out.append("\r\n");
 }
 
 ResponseVerdict check_response(const Head& head, std::string_view key,
-                               std::span<const char* const> subprotocols) {
+                               std::span<const char* const> subprotocols,
+                               const DeflateWish& deflate) {
   ResponseVerdict verdict;
   const int status = head.status();
   if (status == 101) {
-    if (const char* wrong = check_switching(head, key, subprotocols, &verdict.protocol)) {
+    if (const char* wrong = check_switching(head, key, subprotocols, deflate, &verdict)) {
       verdict.error = WS_ERR_HANDSHAKE;
       verdict.why = wrong;
       verdict.protocol = {};

@@ -25,7 +25,47 @@ uint32_t default_fragments(uint64_t max_message) {
   return n < WS_NEVER ? static_cast<uint32_t>(n) : WS_NEVER;
 }
 
+Error set_small(const char* name, uint32_t value, uint32_t least, uint32_t most, uint8_t* out) {
+  if (value == 0) return Error();
+  if (value < least || value > most) {
+    return fail(WS_ERR_INVALID, "%s: %u is not %u to %u", name, value, least, most);
+  }
+  *out = static_cast<uint8_t>(value);
+  return Error();
+}
+
+Error set_deflate(const ws_conn_config& c, Limits* l) {
+  if (Error e = choose_deflate(c.deflate, c.deflate_recv, &l->deflate, &l->deflate_recv)) return e;
+  if (Error e = set_small("deflate_level", c.deflate_level, 1, 9, &l->deflate_level)) return e;
+  if (Error e =
+          set_small("deflate_window_bits", c.deflate_window_bits, 9, 15, &l->deflate_window_bits)) {
+    return e;
+  }
+  if (Error e = set_small("deflate_mem_level", c.deflate_mem_level, 1, 9, &l->deflate_mem_level)) {
+    return e;
+  }
+  if (Error e = set_time("deflate_idle_ms", c.deflate_idle_ms, &l->deflate_idle_us)) return e;
+  set_bytes(c.deflate_min_bytes, &l->deflate_min);
+  return Error();
+}
+
 }  // namespace
+
+Error choose_deflate(ws_deflate send, ws_deflate recv, ws_deflate* send_out, ws_deflate* recv_out) {
+  if (send < WS_DEFLATE_DEFAULT || send > WS_DEFLATE_DEDICATED) {
+    return fail(WS_ERR_INVALID, "deflate: %d is not a ws_deflate", static_cast<int>(send));
+  }
+  if (recv < WS_DEFLATE_DEFAULT || recv > WS_DEFLATE_DEDICATED) {
+    return fail(WS_ERR_INVALID, "deflate_recv: %d is not a ws_deflate", static_cast<int>(recv));
+  }
+  if (send != WS_DEFLATE_DEFAULT) *send_out = *recv_out = send;
+  if (recv != WS_DEFLATE_DEFAULT) *recv_out = recv;
+  // Whoever agrees to the extension must take what the peer compresses (RFC 7692 6).
+  if (*recv_out == WS_DEFLATE_OFF && *send_out != WS_DEFLATE_OFF) {
+    return fail(WS_ERR_INVALID, "deflate_recv is OFF and deflate is not");
+  }
+  return Error();
+}
 
 Error Limits::from(const ws_conn_config& c, Limits* out) {
   constexpr uint32_t kKnownFlags = WS_CONN_NO_AUTO_PONG | WS_CONN_NO_UTF8_CHECK | WS_CONN_NAGLE;
@@ -62,6 +102,7 @@ Error Limits::from(const ws_conn_config& c, Limits* out) {
     return fail(WS_ERR_INVALID, "ping_interval_ms %u is not below the idle timeout",
                 c.ping_interval_ms);
   }
+  if (Error e = set_deflate(c, &l)) return e;
   // A short idle timeout given alone: the default interval would never fire in time.
   if (l.ping_us != kNeverUs && l.ping_us >= l.idle_us) l.ping_us = l.idle_us / 2;
   *out = l;

@@ -36,10 +36,21 @@ struct Limits {
   uint64_t send_high = 256 * 1024;
   uint64_t send_low = 64 * 1024;
   uint64_t send_limit = 16 << 20;
+  ws_deflate deflate = WS_DEFLATE_SHARED;
+  ws_deflate deflate_recv = WS_DEFLATE_SHARED;
+  uint8_t deflate_level = 1;
+  uint8_t deflate_window_bits = 12;
+  uint8_t deflate_mem_level = 5;
+  uint64_t deflate_idle_us = 30'000'000;
+  uint64_t deflate_min = 0;             // 0: as the mode has it
   const char* server_header = nullptr;  // not a limit, but shared the same way; null: none sent
 
   // Errors: INVALID, with the member's name.
   static Error from(const ws_conn_config& config, Limits* out);
 };
+
+// The modes of the two directions: what is DEFAULT here leaves *_out as it is, or follows the
+// other. Errors: INVALID.
+Error choose_deflate(ws_deflate send, ws_deflate recv, ws_deflate* send_out, ws_deflate* recv_out);
 
 }  // namespace libws

@@ -1,6 +1,8 @@
 #include "libws/protocol/message.hpp"
 
 #include "libws/protocol/block.hpp"
+#include "libws/protocol/deflate_block.hpp"
+#include "libws/protocol/deflate_pool.hpp"
 #include "libws/protocol/utf8.hpp"
 
 namespace libws {
@@ -24,6 +26,21 @@ void release_copy(void* arg, const void*, size_t) { libws::release(arg); }
 void release_block(void* arg, const void*, size_t) { BlockPool::destroy(static_cast<Block*>(arg)); }
 
 }  // namespace
+
+Error check_send_flags(uint32_t flags, const char* what) {
+  constexpr uint32_t kKnown =
+      WS_SEND_NO_UTF8_CHECK | WS_SEND_LATER | WS_SEND_NO_DEFLATE | WS_SEND_DEFLATE | kSendLevelMask;
+  if ((flags & ~kKnown) != 0) {
+    return fail(WS_ERR_UNSUPPORTED, "%s: unknown flags 0x%x", what, flags & ~kKnown);
+  }
+  if (send_level(flags) > 9) {
+    return fail(WS_ERR_INVALID, "%s: level %d is not 1 to 9", what, send_level(flags));
+  }
+  if ((flags & WS_SEND_DEFLATE) != 0 && (flags & WS_SEND_NO_DEFLATE) != 0) {
+    return fail(WS_ERR_INVALID, "%s: both WS_SEND_DEFLATE and WS_SEND_NO_DEFLATE", what);
+  }
+  return Error();
+}
 
 Error Message::copy(ws_opcode op, Bytes data, Ref<Message>* out, bool check_text) {
   if (Error e = check(op, data, check_text)) return e;
@@ -55,7 +72,75 @@ Ref<Message> Message::adopt(ws_opcode op, Block* block) {
   return Ref<Message>::adopt(new (std::nothrow) Message(op, data, release_block, block));
 }
 
+Error Message::set_flags(uint32_t flags) {
+  if (Error e = check_send_flags(flags, "message")) return e;
+  constexpr uint32_t kAllowed = WS_SEND_NO_DEFLATE | WS_SEND_DEFLATE | kSendLevelMask;
+  if ((flags & ~kAllowed) != 0) {
+    return fail(WS_ERR_UNSUPPORTED, "message: flags 0x%x are not for messages", flags & ~kAllowed);
+  }
+  flags_.store(flags, std::memory_order_relaxed);
+  return Error();
+}
+
+// One compressed form; a message has few, so they are a list that only grows.
+struct Message::Form : Allocated {
+  enum State : int { kMaking, kReady };
+
+  Form* next;
+  int window_bits;
+  int level;
+  std::atomic<int> state{kMaking};
+  Block* block = nullptr;  // null when ready: there is none
+
+  Form(int bits, int of_level) : next(nullptr), window_bits(bits), level(of_level) {}
+  ~Form() {
+    if (block != nullptr) BlockPool::destroy(block);
+  }
+};
+
+Bytes Message::deflated(BlockPool& blocks, DeflatePool& pool, int window_bits, int level) const {
+  Form* mine = nullptr;
+  Form* found = nullptr;
+  for (Form* head = forms_.load(std::memory_order_acquire); found == nullptr;) {
+    found = head;
+    while (found != nullptr && (found->window_bits != window_bits || found->level != level)) {
+      found = found->next;
+    }
+    if (found != nullptr) break;
+    if (mine == nullptr) mine = new (std::nothrow) Form(window_bits, level);
+    if (mine == nullptr) return {};
+    mine->next = head;
+    if (forms_.compare_exchange_weak(head, mine, std::memory_order_acq_rel)) found = mine;
+  }
+  if (found == mine) {
+    mine->block = make_form(blocks, pool, window_bits, level);
+    mine->state.store(Form::kReady, std::memory_order_release);
+    mine->state.notify_all();
+  } else {
+    delete mine;
+    found->state.wait(Form::kMaking, std::memory_order_acquire);
+  }
+  const Block* b = found->block;
+  return b != nullptr ? Bytes{b->bytes() + b->begin, b->size()} : Bytes{};
+}
+
+Block* Message::make_form(BlockPool& blocks, DeflatePool& pool, int window_bits, int level) const {
+  const bool forced = (flags() & WS_SEND_DEFLATE) != 0;
+  if (data_.empty() || (!forced && looks_random(data_))) return nullptr;
+  Deflater* d = pool.fresh_deflater(window_bits, level);
+  if (d == nullptr) return nullptr;
+  ++pool.deflated;
+  Block* b = deflate_block(blocks, *d, data_, forced ? SIZE_MAX : data_.size() - 1);
+  if (b != nullptr) b->end -= kFlushTailBytes;
+  return b;
+}
+
 Message::~Message() {
+  for (Form* f = forms_.load(std::memory_order_relaxed); f != nullptr;) {
+    Form* next = f->next;
+    delete f;
+    f = next;
+  }
   if (release_ != nullptr) release_(arg_, data_.data(), data_.size());
 }
 

@@ -9,9 +9,21 @@
 
 #include <libws/message.h>
 
+#include <atomic>
+
 namespace libws {
 
+// Flags of a send.
+inline constexpr uint32_t kSendLevelMask = 0xf00;
+inline int send_level(uint32_t flags) {  // 0: as configured
+  return static_cast<int>((flags & kSendLevelMask) / WS_SEND_LEVEL(1));
+}
+// `what` names the call.  Errors: UNSUPPORTED, INVALID.
+Error check_send_flags(uint32_t flags, const char* what);
+
 struct Block;
+class BlockPool;
+class DeflatePool;
 
 class Message final : public RefCounted<Message>, public Allocated {
  public:
@@ -28,7 +40,19 @@ class Message final : public RefCounted<Message>, public Allocated {
   ws_opcode opcode() const { return op_; }
   Bytes data() const { return data_; }
 
+  // WS_SEND_NO_DEFLATE, WS_SEND_DEFLATE, WS_SEND_LEVEL.
+  uint32_t flags() const { return flags_.load(std::memory_order_relaxed); }
+  Error set_flags(uint32_t flags);
+
+  // The payload as it travels compressed, referring to nothing before it, no further back than
+  // 2^window_bits.  Made by the first who asks, on any thread; whoever asks meanwhile waits. Empty:
+  // it does not get smaller, or there was no memory.
+  Bytes deflated(BlockPool& blocks, DeflatePool& pool, int window_bits, int level) const;
+
  private:
+  struct Form;
+  Block* make_form(BlockPool& blocks, DeflatePool& pool, int window_bits, int level) const;
+
   friend class RefCounted<Message>;
   Message(ws_opcode op, Bytes data, Release release, void* arg)
       : data_(data), release_(release), arg_(arg), op_(op) {}
@@ -37,6 +61,8 @@ class Message final : public RefCounted<Message>, public Allocated {
   Bytes data_;
   Release release_;
   void* arg_;
+  mutable std::atomic<Form*> forms_{nullptr};
+  std::atomic<uint32_t> flags_{0};
   ws_opcode op_;
 };
 LIBWS_HANDLE(Message, ws_message);

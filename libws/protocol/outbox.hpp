@@ -38,6 +38,12 @@ class Outbox {
   // Copies what is left of the caller's memory at the end of the chain.  False: out of memory.
   bool own_external(BlockPool& pool);
 
+  // Whole frames in a block of their own, which is taken over.
+  void append_block(Block* block) {
+    bytes_ += block->size();
+    append(block);
+  }
+
   // The pong that waits here is replaced by a later one (RFC 6455 5.5.3) unless it has begun to
   // leave.  False: out of memory.
   bool put_pong(BlockPool& pool, const uint8_t* frame, size_t len);

@@ -92,6 +92,13 @@ bool Request::offers(std::string_view subprotocol) const {
   return false;
 }
 
+Vector<Extension> Request::extensions() const {
+  Vector<Extension> offers;
+  // An upgrade has passed the same reading; what else a request names is nothing on offer.
+  if (!read_extensions(head_, &offers)) offers.clear();
+  return offers;
+}
+
 std::string_view Request::value_of(std::string_view name) const {
   const size_t i = head_.find(name);
   return i != SIZE_MAX ? head_.value(i) : std::string_view("", 0);

@@ -19,6 +19,8 @@ namespace libws {
 struct AcceptOptions {
   const char* subprotocol = nullptr;
   std::span<const ws_header> headers;
+  ws_deflate deflate = WS_DEFLATE_DEFAULT;
+  ws_deflate deflate_recv = WS_DEFLATE_DEFAULT;
   const ws_handlers* handlers = nullptr;  // for the host; the protocol does not look at it
   void* user = nullptr;
 };
@@ -63,6 +65,8 @@ class Request : public RefCounted<Request>, public Allocated {
   const char* cookie(std::string_view name, size_t* len);
   const char* subprotocol(size_t i) const;  // null past the end
   bool offers(std::string_view subprotocol) const;
+  // As offered, in order; views into the request.  Throws std::bad_alloc.
+  Vector<Extension> extensions() const;
   std::string_view host() const;    // of an absolute-form target, else Host
   std::string_view origin() const;  // "" if there is none
   std::string_view key() const;     // Sec-WebSocket-Key

@@ -109,6 +109,7 @@ void caller_prepare(Caller *w) {
   assert_ok(ws_loop_new(&loop, &w->loop));
   WS_INIT(&w->handlers);
   WS_INIT(&w->limits);
+  w->limits.deflate = WS_DEFLATE_OFF; /* so that bytes count; tests of it turn it on */
   WS_INIT(&w->config);
   w->handlers.on_open = on_open;
   w->handlers.on_message = on_message;

@@ -92,6 +92,7 @@ static void on_request(ws_request *r, void *user) {
 void echo_prepare(Echo *e) {
   memset(e, 0, sizeof *e);
   WS_INIT(&e->limits);
+  e->limits.deflate = WS_DEFLATE_OFF; /* so that bytes count; tests of it turn it on */
 }
 
 static void *run(void *arg) {

@@ -15,6 +15,7 @@ void side_prepare(Side *s, int role) {
   s->now = 1000;
   s->seed = 1;
   WS_INIT(&s->limits);
+  s->limits.deflate = WS_DEFLATE_OFF; /* so that bytes count; tests of it turn it on */
   WS_INIT(&s->config);
   s->config.conn = &s->limits;
   s->config.random = side_random;

@@ -82,6 +82,7 @@ void world_prepare(World *w) {
   WS_INIT(&w->loop_config);
   WS_INIT(&w->handlers);
   WS_INIT(&w->limits);
+  w->limits.deflate = WS_DEFLATE_OFF; /* so that bytes count; tests of it turn it on */
   WS_INIT(&w->config);
   w->loop_config.poller = test_poller();
   w->handlers.on_open = on_open;

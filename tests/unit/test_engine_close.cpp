@@ -25,9 +25,10 @@ std::string only_frame(const std::string& output, uint8_t* opcode) {
   bool masked = (output[1] & 0x80) != 0;
   FrameHeader h;
   const char* why = nullptr;
-  assert_int_equal(static_cast<int>(decode_frame(reinterpret_cast<const uint8_t*>(output.data()),
-                                                 output.size(), masked, UINT64_MAX, &h, &why)),
-                   static_cast<int>(FrameStatus::kOk));
+  assert_int_equal(
+      static_cast<int>(decode_frame(reinterpret_cast<const uint8_t*>(output.data()), output.size(),
+                                    masked, false, UINT64_MAX, &h, &why)),
+      static_cast<int>(FrameStatus::kOk));
   assert_int_equal(output.size(), h.size + h.length);
   std::string payload = output.substr(h.size);
   if (masked && !payload.empty()) {

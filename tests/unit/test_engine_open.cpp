@@ -56,7 +56,7 @@ void test_engine_server_answers_101_and_frames_may_follow_in_one_read(void**) {
 // bad: 17
 void test_engine_server_declines_extensions_it_does_not_know(void**) {
   for (const char* offer : {"constructor", "__proto__; toString=1", "x-webkit-deflate-frame",
-                            "permessage-deflate; client_max_window_bits, foo; bar=\"baz\""}) {
+                            "permessage-deflate; server_max_window_bits=8, foo; bar=\"baz\""}) {
     std::string field = "Sec-WebSocket-Extensions: " + std::string(offer) + "\r\nHost:";
     std::string got = open_outcome(Role::kServer, with(kRequest, "Host:", field));
     assert_true(contains(got, "REQUEST OPEN | HTTP/1.1 101 "));

@@ -25,7 +25,7 @@ std::vector<Sent> frames_in(const std::string& output) {
     FrameHeader h;
     const char* why = nullptr;
     assert_int_equal(
-        static_cast<int>(decode_frame(p, output.size() - at, masked, UINT64_MAX, &h, &why)),
+        static_cast<int>(decode_frame(p, output.size() - at, masked, false, UINT64_MAX, &h, &why)),
         static_cast<int>(FrameStatus::kOk));
     std::string payload = output.substr(at + h.size, static_cast<size_t>(h.length));
     assert_int_equal(payload.size(), h.length);

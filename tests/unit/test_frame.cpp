@@ -8,8 +8,8 @@ namespace {
 
 FrameStatus decode(std::string_view bytes, bool masked, uint64_t max, FrameHeader* h,
                    const char** why) {
-  return decode_frame(reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size(), masked, max, h,
-                      why);
+  return decode_frame(reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size(), masked, false,
+                      max, h, why);
 }
 
 // req: 59, 61
@@ -31,10 +31,11 @@ void test_frame_lengths_use_the_shortest_form(void**) {
       FrameHeader h;
       const char* why = nullptr;
       for (size_t cut = 0; cut < n; ++cut) {
-        assert_int_equal(static_cast<int>(decode_frame(out, cut, masked, UINT64_MAX, &h, &why)),
-                         static_cast<int>(FrameStatus::kNeedMore));
+        assert_int_equal(
+            static_cast<int>(decode_frame(out, cut, masked, false, UINT64_MAX, &h, &why)),
+            static_cast<int>(FrameStatus::kNeedMore));
       }
-      assert_int_equal(static_cast<int>(decode_frame(out, n, masked, UINT64_MAX, &h, &why)),
+      assert_int_equal(static_cast<int>(decode_frame(out, n, masked, false, UINT64_MAX, &h, &why)),
                        static_cast<int>(FrameStatus::kOk));
       assert_true(h.length == c.length);
       assert_int_equal(h.size, n);
@@ -104,11 +105,11 @@ void test_frame_length_above_the_limit_is_told_from_the_header(void**) {
     size_t n = encode_frame(bytes, true, kBinary, c.length, &key);
     FrameHeader h;
     const char* why = nullptr;
-    assert_int_equal(static_cast<int>(decode_frame(bytes, n, true, c.max, &h, &why)),
+    assert_int_equal(static_cast<int>(decode_frame(bytes, n, true, false, c.max, &h, &why)),
                      static_cast<int>(c.status));
     // The masking key is not needed to know.
     if (c.status == FrameStatus::kTooBig) {
-      assert_int_equal(static_cast<int>(decode_frame(bytes, n - 4, true, c.max, &h, &why)),
+      assert_int_equal(static_cast<int>(decode_frame(bytes, n - 4, true, false, c.max, &h, &why)),
                        static_cast<int>(FrameStatus::kTooBig));
     }
   }
@@ -126,7 +127,7 @@ void test_frame_start_verdict_of_all_two_byte_starts(void**) {
         bool good = (first & 0x70) == 0 && known && ((second & 0x80) != 0) == expect_masked &&
                     !(control && ((first & 0x80) == 0 || (second & 0x7f) > 125));
         const char* why = check_frame_start(static_cast<uint8_t>(first),
-                                            static_cast<uint8_t>(second), expect_masked);
+                                            static_cast<uint8_t>(second), expect_masked, false);
         assert_int_equal(why == nullptr, good);
       }
     }

@@ -321,6 +321,32 @@ void test_request_with_malformed_extensions_is_refused(void**) {
   expect_rows(rows);
 }
 
+// "bad", or the names read: the same in every cut.
+string extensions_of(const string& input) {
+  const Parsed parsed = parse_request(input);
+  assert_int_equal(parsed.result, Result::kDone);
+  libws::Vector<libws::Extension> list;
+  if (!libws::read_extensions(parsed.head, &list)) return "bad";
+  string out;
+  for (const libws::Extension& ext : list) out += "[" + string(ext.name) + "]";
+  return out;
+}
+
+// req: 41, 42
+void test_extensions_of_all_fields_are_collected_in_order(void**) {
+  const string name = "Sec-WebSocket-Extensions";
+  const std::vector<Row> rows = {
+      {Base(), ""},
+      {Base().with(name, "a"), "[a]"},
+      {Base().with(name, "b; c=d, a").with("X", "y").with(name, "").with(name, "b"), "[b][a][b]"},
+      {Base().with(name, "").with(name, "a"), "[a]"},
+      {Base().with(name, ""), "bad"},
+      {Base().with(name, ",").with(name, ", ,"), "bad"},
+      {Base().with(name, "a").with(name, "b;"), "bad"},
+  };
+  for (const Row& row : rows) expect_text(row.input, extensions_of(row.input), row.expected);
+}
+
 // req: 31, 135, 136, 137, 139
 // bad: 32, 33, 34, 35
 void test_request_with_a_body_is_refused(void**) {
@@ -396,16 +422,18 @@ void test_switching_protocols_has_what_rfc_6455_wants(void**) {
   const string start =
       "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
       "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n";
-  const auto response = [&](string_view protocol, const std::vector<ws_header>& fields,
-                            const char* server) {
+  const auto response = [&](string_view protocol, string_view extensions,
+                            const std::vector<ws_header>& fields, const char* server) {
     libws::String out;
-    libws::append_switching_protocols(out, accept, protocol, fields, server);
+    libws::append_switching_protocols(out, accept, protocol, extensions, fields, server);
     return string(out);
   };
-  expect_text("bare", response("", {}, nullptr), start + "\r\n");
-  expect_text("full", response("chat", {{"X", "y"}}, "libws"),
-              start + "Sec-WebSocket-Protocol: chat\r\nServer: libws\r\nX: y\r\n\r\n");
-  expect_text("own", response("", {{"server", "y"}}, "libws"), start + "server: y\r\n\r\n");
+  expect_text("bare", response("", "", {}, nullptr), start + "\r\n");
+  expect_text("full", response("chat", "a; b=1", {{"X", "y"}}, "libws"),
+              start +
+                  "Sec-WebSocket-Protocol: chat\r\nSec-WebSocket-Extensions: a; b=1\r\n"
+                  "Server: libws\r\nX: y\r\n\r\n");
+  expect_text("own", response("", "", {{"server", "y"}}, "libws"), start + "server: y\r\n\r\n");
 }
 
 // bad: 15, 16, 18, 22
@@ -444,6 +472,7 @@ int main() {
       cmocka_unit_test(test_request_subprotocols_are_collected_in_order),
       cmocka_unit_test(test_request_subprotocols_are_kept_up_to_64_and_checked_beyond),
       cmocka_unit_test(test_request_with_malformed_extensions_is_refused),
+      cmocka_unit_test(test_extensions_of_all_fields_are_collected_in_order),
       cmocka_unit_test(test_request_with_a_body_is_refused),
       cmocka_unit_test(test_request_with_an_unknown_expectation_is_417),
       cmocka_unit_test(test_target_splits_into_path_query_and_authority),

@@ -3,6 +3,7 @@
 #include "http_support.hpp"
 
 using namespace http_test;
+using libws::DeflateWish;
 using libws::OpenRequest;
 using libws::String;
 
@@ -10,6 +11,9 @@ namespace {
 
 constexpr const char* kKey = "dGhlIHNhbXBsZSBub25jZQ==";
 using Names = std::vector<const char*>;
+
+// Offers a window of 12 bits with takeover, and to do without.
+constexpr DeflateWish kDedicated = {true, true, true, true, 12};
 
 string request_for(const OpenRequest& open) {
   assert_int_equal(libws::check_open_request(open).code(), WS_OK);
@@ -33,9 +37,11 @@ void test_open_request_is_the_handshake_of_rfc_6455(void**) {
   open.target = "/p?q={%23}";
   open.headers = headers;
   open.subprotocols = protocols;
+  open.extensions = "a; b=1, a";
   expect_text("most", request_for(open),
               "GET /p?q={%23} HTTP/1.1\r\nHost: [2001:db8::1]\r\n" + end +
-                  "Sec-WebSocket-Protocol: chat, Chat, v2.x\r\nOrigin: http://a\r\n"
+                  "Sec-WebSocket-Protocol: chat, Chat, v2.x\r\n"
+                  "Sec-WebSocket-Extensions: a; b=1, a\r\nOrigin: http://a\r\n"
                   "Cookie: a=b\r\n\r\n");
 }
 
@@ -47,12 +53,18 @@ void test_open_request_passes_the_servers_check(void**) {
   open.host = "h:1";
   open.target = "/x?";
   open.subprotocols = protocols;
+  String offer;
+  libws::append_deflate_offer(offer, kDedicated);
+  open.extensions = offer;
   const Head head = head_of(Kind::kRequest, request_for(open));
   libws::Vector<string_view> offered;
   const libws::RequestVerdict v = libws::check_request(head, &offered);
   assert_int_equal(v.status, 0);
   assert_true(v.is_upgrade);
   assert_int_equal(offered.size(), 2);
+  libws::Vector<libws::Extension> extensions;
+  assert_true(libws::read_extensions(head, &extensions));
+  assert_int_equal(extensions.size(), 2);
 }
 
 // req: 1, 2, 16
@@ -105,7 +117,7 @@ void test_open_request_that_cannot_be_sent_is_invalid(void**) {
       {"h", "/", {}, {"a", "b", "a"}},
   };
   for (const Row& row : rows) {
-    const OpenRequest open = {row.host, row.target, row.headers, row.protocols};
+    const OpenRequest open = {row.host, row.target, row.headers, row.protocols, {}};
     if (libws::check_open_request(open).code() == WS_ERR_INVALID) continue;
     fail_msg("host %s target %s", shown(row.host).c_str(), shown(row.target).c_str());
   }
@@ -129,18 +141,21 @@ struct Answer {
 const Names kOffered = {"chat", "superchat"};
 
 // "open", "open <subprotocol>", "interim", or the error: the same in every cut.
-string verdict_of(const string& input, const Names& offered = kOffered) {
+string verdict_of(const string& input, const Names& offered = kOffered,
+                  const DeflateWish& deflate = {}) {
   const Parsed parsed = parse_response(input);
   if (parsed.result != Result::kDone) return parsed.dump();
-  const libws::ResponseVerdict v = libws::check_response(parsed.head, kKey, offered);
+  const libws::ResponseVerdict v = libws::check_response(parsed.head, kKey, offered, deflate);
   if (v.interim) return "interim";
   if (v.error == WS_ERR_HTTP_STATUS) return "status: " + string(v.why);
   if (v.error != 0) {
     assert_int_equal(v.error, WS_ERR_HANDSHAKE);
     assert_true(v.protocol.empty());
+    assert_false(v.deflate.on);
     return string("handshake: ") + v.why;
   }
-  return v.protocol.empty() ? "open" : "open " + string(v.protocol);
+  string out = v.protocol.empty() ? "open" : "open " + string(v.protocol);
+  return v.deflate.on ? out + " with deflate" : out;
 }
 
 void expect_verdict(const Answer& answer, const char* expected) {
@@ -218,7 +233,7 @@ void test_response_subprotocol_must_be_one_that_was_offered(void**) {
 
 // req: 23, 25, 27
 // bad: 60, 61, 62
-void test_response_with_any_extension_fails(void**) {
+void test_response_with_an_extension_that_was_not_offered_fails(void**) {
   const string name = "Sec-WebSocket-Extensions: ";
   for (const string& value :
        {"x"s, "permessage-deflate"s, "permessage-deflate, permessage-deflate"s,
@@ -232,6 +247,33 @@ void test_response_with_any_extension_fails(void**) {
   for (const string& value : {""s, ","s, ";"s, "x;"s, "x; y=\"\""s, "x\r\n" + name + ";"}) {
     expect_verdict({.more = name + value + "\r\n"}, "handshake: bad Sec-WebSocket-Extensions");
   }
+}
+
+// req: 23, 25, 27, 143
+// bad: 60, 61
+void test_response_deflate_is_agreed_on_or_fails(void**) {
+  const string name = "Sec-WebSocket-Extensions: ";
+  const auto verdict = [&](const string& fields) {
+    return verdict_of(Answer{.more = fields}.text(), kOffered, kDedicated);
+  };
+  const string good = name + "permessage-deflate; server_max_window_bits=12\r\n";
+  const struct {
+    string fields;
+    const char* expected;
+  } rows[] = {
+      {"", "open"},
+      {good, "open with deflate"},
+      {good + "Sec-WebSocket-Protocol: chat\r\n", "open chat with deflate"},
+      {name + "\r\n" + good, "open with deflate"},
+      {good + name + "x\r\n", "handshake: an extension that was not offered"},
+      {good + good, "handshake: permessage-deflate is there twice"},
+      {good + name + ";\r\n", "handshake: bad Sec-WebSocket-Extensions"},
+      {name + "\r\n", "handshake: bad Sec-WebSocket-Extensions"},
+      {good + "Sec-WebSocket-Protocol: other\r\n", "handshake: a subprotocol that was not offered"},
+      {"Sec-WebSocket-Protocol: chat\r\n" + name + "permessage-deflate; x\r\n",
+       "handshake: permessage-deflate has an unknown parameter"},
+  };
+  for (const auto& row : rows) expect_text(row.fields, verdict(row.fields), row.expected);
 }
 
 // req: 138
@@ -297,7 +339,8 @@ int main() {
       cmocka_unit_test(test_response_without_connection_upgrade_fails),
       cmocka_unit_test(test_response_with_another_accept_fails),
       cmocka_unit_test(test_response_subprotocol_must_be_one_that_was_offered),
-      cmocka_unit_test(test_response_with_any_extension_fails),
+      cmocka_unit_test(test_response_with_an_extension_that_was_not_offered_fails),
+      cmocka_unit_test(test_response_deflate_is_agreed_on_or_fails),
       cmocka_unit_test(test_response_101_with_a_body_or_of_http_1_0_fails),
       cmocka_unit_test(test_response_of_another_status_is_reported),
       cmocka_unit_test(test_response_that_is_interim_is_to_be_skipped),

@@ -30,6 +30,27 @@ Ref<Request> get_of(const string& fields, const string& start = "GET / HTTP/1.1"
   return request_of(start + "\r\nHost: h\r\n" + fields + "\r\n");
 }
 
+// req: 41
+void test_request_extensions_are_those_offered_and_outlive_the_input(void**) {
+  string fields =
+      "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+      "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Extensions: b; c=\"1\\0\", "
+      "a\r\n"
+      "Sec-WebSocket-Extensions: b\r\n";
+  const Ref<Request> r = get_of(fields);
+  fields.assign(fields.size(), 'x');
+  const libws::Vector<libws::Extension> list = r->extensions();
+  assert_int_equal(list.size(), 3);
+  expect_text("first", list[0].name, "b");
+  assert_int_equal(list[0].params.size(), 1);
+  expect_text("value", list[0].params[0].value, "10");
+  expect_text("second", list[1].name, "a");
+  expect_text("third", list[2].name, "b");
+  assert_true(request_of(kUpgrade)->extensions().empty());
+  // Nobody has checked those of a plain request.
+  assert_true(get_of("Sec-WebSocket-Extensions: a, b;\r\n")->extensions().empty());
+}
+
 // Records what reaches it, and answers as told.
 class FakeHost : public libws::RequestHost {
  public:
@@ -391,6 +412,7 @@ void test_request_out_of_memory_throws_and_leaks_nothing(void**) {
 int main() {
   const CMUnitTest tests[] = {
       cmocka_unit_test(test_request_tells_what_was_received),
+      cmocka_unit_test(test_request_extensions_are_those_offered_and_outlive_the_input),
       cmocka_unit_test(test_request_offers_its_subprotocols_in_order),
       cmocka_unit_test(test_request_path_query_and_host_of_each_target_form),
       cmocka_unit_test(test_request_cookie_is_found_by_its_exact_name),
