@@ -3,10 +3,12 @@
  */
 #include "trace.h"
 
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "../deflate.h"
 #include "../escape.h"
 
 static void write_line(struct trace *t, const char *format, va_list args) {
@@ -97,6 +99,42 @@ void trace_open(struct trace *t, ws_client *cl, const ws_conn *c) {
     if (tls.peer_fingerprint[0] == '\0') trace_line(t, "* certificate not verified");
   }
   trace_exchange(t, cl);
+}
+
+void trace_deflate(struct trace *t, const ws_conn *c, int offered) {
+  char sending[kMaxDeflateName];
+  char receiving[kMaxDeflateName];
+  ws_deflate_info d;
+  WS_INIT(&d);
+  ws_conn_get_deflate(c, &d);
+  if (d.flags & WS_DEFLATE_AGREED) {
+    deflate_sending(&d, sending);
+    deflate_receiving(&d, receiving);
+    trace_line(t, "* deflate: agreed, sending %s, receiving %s", sending, receiving);
+  } else {
+    trace_line(t, "* deflate: %s", offered ? "declined by the server" : "not offered");
+  }
+}
+
+static void put_deflated(char *out, size_t room, uint64_t plain, uint64_t wire) {
+  if (wire == 0) {
+    snprintf(out, room, "nothing compressed");
+  } else {
+    snprintf(out, room, "%" PRIu64 " -> %" PRIu64 " bytes (%.1f:1)", plain, wire,
+             deflate_ratio(plain, wire));
+  }
+}
+
+void trace_deflated(struct trace *t, const ws_conn *c) {
+  char sent[80];
+  char received[80];
+  ws_deflate_info d;
+  WS_INIT(&d);
+  ws_conn_get_deflate(c, &d);
+  if (!(d.flags & WS_DEFLATE_AGREED)) return;
+  put_deflated(sent, sizeof sent, d.sent_plain_bytes, d.sent_wire_bytes);
+  put_deflated(received, sizeof received, d.received_plain_bytes, d.received_wire_bytes);
+  trace_line(t, "* deflate: sent %s, received %s", sent, received);
 }
 
 void trace_message(struct trace *t, int out, ws_opcode op, size_t len) {

@@ -26,10 +26,13 @@ void trace_line(struct trace *t, const char *format, ...) PRINTF_LIKE(2, 3);
 /* Whether verbose or not. */
 void trace_always(struct trace *t, const char *format, ...) PRINTF_LIKE(2, 3);
 
-/* What on_attempt, on_open, the message callbacks and on_down have to tell. */
+/* What on_attempt, on_open, the message callbacks, on_close and on_down have to tell.  Those of
+ * compression are for commands that may offer it. */
 void trace_attempt(struct trace *t, ws_client *cl, uint32_t number);
 void trace_open(struct trace *t, ws_client *cl, const ws_conn *c);
+void trace_deflate(struct trace *t, const ws_conn *c, int offered);
 void trace_message(struct trace *t, int out, ws_opcode op, size_t len);
+void trace_deflated(struct trace *t, const ws_conn *c);
 void trace_end(struct trace *t, ws_client *cl, const ws_close_info *how, int opened);
 
 #endif /* WS_CLI_CLIENT_TRACE_H */

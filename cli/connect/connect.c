@@ -14,6 +14,22 @@
 /* Room for what one read of stdin can add to a queue that is nearly at its high mark. */
 enum { kSendRoomBytes = 1024 * 1024 };
 
+/* --compress asks for few bytes, whatever the memory and the CPU time: there is one connection. */
+enum { kCompressLevel = 6, kCompressWindowBits = 15, kCompressMemLevel = 8 };
+
+static void fill_compression(const struct connect_settings *s, ws_conn_config *conn) {
+  switch (s->compress) {
+    case COMPRESS_ON:
+      conn->deflate = WS_DEFLATE_DEDICATED;
+      conn->deflate_level = kCompressLevel;
+      conn->deflate_window_bits = kCompressWindowBits;
+      conn->deflate_mem_level = kCompressMemLevel;
+      break;
+    case COMPRESS_OFF: conn->deflate = WS_DEFLATE_OFF; break;
+    default: break;
+  }
+}
+
 static void fill_conn_config(const struct connect_settings *s, ws_conn_config *conn) {
   WS_INIT(conn);
   conn->max_message_bytes = s->max_message_bytes;
@@ -22,6 +38,7 @@ static void fill_conn_config(const struct connect_settings *s, ws_conn_config *c
     conn->ping_interval_ms = s->ping_ms == 0 ? WS_NEVER : s->ping_ms;
     conn->idle_timeout_ms = s->ping_ms == 0 ? WS_NEVER : 2 * s->ping_ms;
   }
+  fill_compression(s, conn);
 }
 
 static int start(struct talk *t) {

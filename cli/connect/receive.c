@@ -135,6 +135,7 @@ static void on_open(ws_conn *c, void *user) {
   t->opened = t->ever_opened = 1;
   t->blocked = t->held = t->asked = t->answered = 0;
   trace_open(&t->trace, t->client, c);
+  trace_deflate(&t->trace, c, t->settings.compress != COMPRESS_OFF);
   if (t->output.interactive) {
     const char *protocol = ws_conn_subprotocol(c);
     trace_always(&t->trace, "connected to %s%s%s; Ctrl-D ends", ws_client_url(t->client),
@@ -173,8 +174,8 @@ void talk_on_linger(ws_timer *timer, void *user) {
 
 static void on_close(ws_conn *c, const ws_close_info *how, void *user) {
   struct talk *t = user;
-  (void)c;
   (void)how; /* on_down has it too */
+  trace_deflated(&t->trace, c);
   t->conn = NULL;
   t->held = 0;
   ws_timer_stop(t->linger);

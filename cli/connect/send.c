@@ -36,8 +36,17 @@ static void bad_input(struct talk *t, const char *what) {
   talk_close(t, EXIT_USAGE);
 }
 
+/* With --compress, messages up to this long are compressed even where that alone does not make one
+ * smaller: it is the later ones, which can refer to it, that gain. */
+enum { kAlwaysCompressedBytes = 255 };
+
+static uint32_t send_flags(const struct talk *t, size_t len) {
+  int always = t->settings.compress == COMPRESS_ON && len > 0 && len <= kAlwaysCompressedBytes;
+  return always ? WS_SEND_LATER | WS_SEND_DEFLATE : WS_SEND_LATER;
+}
+
 static void send_message(struct talk *t, ws_opcode op, const char *data, size_t len) {
-  int rc = ws_conn_send(t->conn, op, data, len, WS_SEND_LATER);
+  int rc = ws_conn_send(t->conn, op, data, len, send_flags(t, len));
   if (rc == WS_ERR_UTF8) {
     bad_input(t, "the text is not UTF-8; see --binary and --hex");
   } else if (rc >= 0) {

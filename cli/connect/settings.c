@@ -31,8 +31,10 @@ static const char help_start[] =
     "      --ping SECONDS           send a ping when nothing came for so long, and\n"
     "                               give up after twice that; 0 = never [20]\n"
     "      --reconnect              connect again when it failed or was lost\n"
-    "      --no-compress            do not offer permessage-deflate: this version\n"
-    "                               never does, and refuses --compress\n"
+    "      --compress               compress harder: messages refer to earlier ones,\n"
+    "                               and short ones are compressed too\n"
+    "      --no-compress            do not offer permessage-deflate; else it is, with\n"
+    "                               each message for itself\n"
     "\n";
 
 static const char help_end[] =
@@ -99,6 +101,14 @@ static int choose_form(struct connect_settings *s, enum form form) {
   return SETTINGS_READ;
 }
 
+static int choose_compress(struct connect_settings *s, enum compress compress) {
+  if (s->compress != COMPRESS_DEFAULT && s->compress != compress) {
+    return usage_error(CONNECT_COMMAND, "choose one of --compress and --no-compress");
+  }
+  s->compress = compress;
+  return SETTINGS_READ;
+}
+
 static int read_bytes(const char *name, const char *value, uint64_t *bytes) {
   if (parse_bytes(value, bytes)) return SETTINGS_READ;
   return usage_error(CONNECT_COMMAND, "%s '%s': write bytes, or 64K, 16M or 1G", name, value);
@@ -128,9 +138,8 @@ static int apply(struct connect_settings *s, int *linger_given, int option, cons
       if (parse_seconds(value, &s->ping_ms) && s->ping_ms <= INT32_MAX / 2) return SETTINGS_READ;
       return usage_error(CONNECT_COMMAND, "--ping '%s': write seconds, or 0 for never", value);
     case RECONNECT: s->reconnect = 1; return SETTINGS_READ;
-    case COMPRESS:
-      return usage_error(CONNECT_COMMAND, "--compress: this version has no permessage-deflate");
-    case NO_COMPRESS: return SETTINGS_READ; /* which is what it does */
+    case COMPRESS: return choose_compress(s, COMPRESS_ON);
+    case NO_COMPRESS: return choose_compress(s, COMPRESS_OFF);
     case HELP: return show_help();
     case OPERAND: return client_settings_url(&s->client, value);
     default: return client_settings_apply(&s->client, option, value);

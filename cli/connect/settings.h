@@ -15,9 +15,17 @@ enum form {
   FORM_HEX     /* lines of hexadecimal digits are binary messages */
 };
 
+/* What is offered to the server. */
+enum compress {
+  COMPRESS_DEFAULT, /* the library's choice: each message for itself */
+  COMPRESS_ON,      /* as much as it can bring */
+  COMPRESS_OFF
+};
+
 struct connect_settings {
   struct client_settings client;
   enum form form;
+  enum compress compress;
   int one, timestamps, reconnect;
   int ping_given;
   uint32_t ping_ms;   /* 0 = never, if given */

@@ -217,6 +217,7 @@ static int start(struct ping *p) {
   conn.ping_interval_ms = WS_NEVER; /* we ping ourselves, and see who does not answer */
   conn.idle_timeout_ms = WS_NEVER;
   conn.close_timeout_ms = kCloseTimeoutMs;
+  conn.deflate = WS_DEFLATE_OFF; /* no message is sent, and those that come are not looked at */
   WS_INIT(&cfg);
   cfg.handlers = &handlers;
   cfg.user = p;

@@ -1,7 +1,7 @@
 /*
- * --broadcast: each message goes to everyone but its sender.  It is framed once, however many
- * there are.  One slow reader must not hold up the others, so who falls behind by a whole send
- * queue is closed with 1013, "try again later".
+ * --broadcast: each message goes to everyone but its sender.  It is framed once, and compressed
+ * once for all who agreed on the same, however many there are.  One slow reader must not hold up
+ * the others, so who falls behind by a whole send queue is closed with 1013, "try again later".
  */
 #include "serve.h"
 #include "session.h"

@@ -40,6 +40,9 @@ static void fill_conn_config(const struct serve *s, ws_conn_config *conn) {
     conn->idle_timeout_ms = idle == 0 ? WS_NEVER : idle;
     conn->ping_interval_ms = idle == 0 ? WS_NEVER : idle / 2 + 1;
   }
+  conn->deflate = s->settings.deflate.mode;
+  conn->deflate_window_bits = s->settings.deflate.window_bits;
+  conn->deflate_level = s->settings.deflate.level;
 }
 
 static void print_library_line(void *user, ws_log_level level, const char *line, size_t len) {

@@ -27,6 +27,13 @@ static const char help[] =
     "      --static DIR         also serve the files in DIR over HTTP\n"
     "      --subprotocol NAME   agree to this subprotocol, the preferred one first\n"
     "\n"
+    "Compression (permessage-deflate):\n"
+    "      --deflate MODE       'off'; 'shared': each message for itself, no memory\n"
+    "                           for a connection; 'dedicated[:WINDOW]': messages\n"
+    "                           refer to earlier ones, up to 2^WINDOW bytes back,\n"
+    "                           9 to 15 [12].  The default is shared\n"
+    "      --deflate-level N    1 fast to 9 small [1]\n"
+    "\n"
     "TLS (wss):\n"
     "      --tls-cert FILE      the certificate with its chain (PEM); SIGHUP loads\n"
     "                           the files again\n"
@@ -73,6 +80,8 @@ enum option_name {
   IDLE,
   ORIGIN,
   SUBPROTOCOL,
+  DEFLATE,
+  DEFLATE_LEVEL,
   TLS_CERT,
   TLS_KEY,
   TLS_KEY_PASSWORD_FILE,
@@ -96,6 +105,8 @@ static const struct option table[] = {
     [IDLE] = {0, "idle", 1},
     [ORIGIN] = {0, "origin", 1},
     [SUBPROTOCOL] = {0, "subprotocol", 1},
+    [DEFLATE] = {0, "deflate", 1},
+    [DEFLATE_LEVEL] = {0, "deflate-level", 1},
     [TLS_CERT] = {0, "tls-cert", 1},
     [TLS_KEY] = {0, "tls-key", 1},
     [TLS_KEY_PASSWORD_FILE] = {0, "tls-key-password-file", 1},
@@ -140,6 +151,33 @@ static int add_subprotocol(struct settings *s, const char *value) {
   }
   s->subprotocols[s->subprotocol_count++] = value;
   return SETTINGS_READ;
+}
+
+static int read_deflate(struct deflate_settings *d, const char *value) {
+  static const char dedicated[] = "dedicated";
+  const size_t len = sizeof dedicated - 1;
+  d->window_bits = 0;
+  if (strcmp(value, "off") == 0) {
+    d->mode = WS_DEFLATE_OFF;
+  } else if (strcmp(value, "shared") == 0) {
+    d->mode = WS_DEFLATE_SHARED;
+  } else if (strcmp(value, dedicated) == 0) {
+    d->mode = WS_DEFLATE_DEDICATED;
+  } else if (strncmp(value, dedicated, len) == 0 && value[len] == ':' &&
+             parse_count(value + len + 1, 15, &d->window_bits) && d->window_bits >= 9) {
+    d->mode = WS_DEFLATE_DEDICATED;
+  } else {
+    return usage_error(SERVE_COMMAND,
+                       "--deflate '%s': write off, shared, dedicated or dedicated:WINDOW, "
+                       "with a WINDOW from 9 to 15",
+                       value);
+  }
+  return SETTINGS_READ;
+}
+
+static int read_deflate_level(struct deflate_settings *d, const char *value) {
+  if (parse_count(value, 9, &d->level) && d->level >= 1) return SETTINGS_READ;
+  return usage_error(SERVE_COMMAND, "--deflate-level '%s': write a number from 1 to 9", value);
 }
 
 /* Each of the two choices may be made twice, but not in two ways. */
@@ -199,6 +237,8 @@ static int apply(struct settings *s, struct choices *c, int option, const char *
       return usage_error(SERVE_COMMAND, "--idle '%s': write seconds, or 0 for never", value);
     case ORIGIN: return add_origin(s, value);
     case SUBPROTOCOL: return add_subprotocol(s, value);
+    case DEFLATE: return read_deflate(&s->deflate, value);
+    case DEFLATE_LEVEL: return read_deflate_level(&s->deflate, value);
     case QUIET_OUTPUT: return choose(&c->verbosity_chosen, &c->verbosity, QUIET, outputs);
     case VERBOSE_OUTPUT: return choose(&c->verbosity_chosen, &c->verbosity, VERBOSE, outputs);
     case HELP: return print_text(SERVE_COMMAND, help);
@@ -228,6 +268,8 @@ static int check(const struct settings *s, const struct choices *c) {
     problem = "--tls-min needs --tls-cert";
   } else if (t->self_signed_out != NULL && t->self_signed == NULL) {
     problem = "--self-signed-out needs --self-signed";
+  } else if (s->deflate.level != 0 && s->deflate.mode == WS_DEFLATE_OFF) {
+    problem = "choose one of --deflate off and --deflate-level";
   }
   return problem == NULL ? SETTINGS_READ : usage_error(SERVE_COMMAND, "%s", problem);
 }

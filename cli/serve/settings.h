@@ -4,6 +4,7 @@
 #ifndef WS_CLI_SERVE_SETTINGS_H
 #define WS_CLI_SERVE_SETTINGS_H
 
+#include <libws/ws.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -27,6 +28,12 @@ struct tls_settings {
   const char *self_signed_out;
 };
 
+struct deflate_settings {
+  ws_deflate mode;
+  uint32_t window_bits; /* these two: 0 = the library's */
+  uint32_t level;
+};
+
 struct settings {
   struct address listen[kMaxListen]; /* at least one */
   size_t listen_count;
@@ -39,6 +46,7 @@ struct settings {
   size_t origin_count;
   const char *subprotocols[kMaxSubprotocols];
   size_t subprotocol_count;
+  struct deflate_settings deflate;
   struct tls_settings tls;
   enum verbosity verbosity;
 };

@@ -53,7 +53,7 @@ def python_server(handler, **options):
     def quiet(connection):
         with contextlib.suppress(ConnectionClosed):
             handler(connection)
-    with sync_serve(quiet, "127.0.0.1", 0, compression=None, **options) as server:
+    with sync_serve(quiet, "127.0.0.1", 0, **{"compression": None, **options}) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         try:
@@ -90,12 +90,13 @@ def finish(process, seconds=10):
     return subprocess.CompletedProcess(process.args, process.returncode, out, err)
 
 
-def upgrade(peer):
-    """The server's side of the opening handshake, by hand."""
+def upgrade(peer, fields=b""):
+    """The server's side of the opening handshake, by hand, with these lines in its answer."""
     head = b""
     while b"\r\n\r\n" not in head:
         head += peer.recv(4096)
     key = re.search(rb"(?i)sec-websocket-key: *(\S+)", head)[1]
     accept = base64.b64encode(hashlib.sha1(key + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11").digest())
     peer.sendall(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n"
-                 b"Connection: Upgrade\r\nSec-WebSocket-Accept: " + accept + b"\r\n\r\n")
+                 b"Connection: Upgrade\r\nSec-WebSocket-Accept: " + accept + b"\r\n" + fields +
+                 b"\r\n")

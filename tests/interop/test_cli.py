@@ -382,7 +382,7 @@ def test_bad_options_are_refused_with_a_message_and_status_2():
         (("--binary", "--hex", u), "choose one of --binary and --hex"),
         (("--binary", "--timestamps", u), "choose one of --binary and --timestamps"),
         (("--one", "--reconnect", u), "choose one of --one and --reconnect"),
-        (("--compress", u), "--compress: this version has no permessage-deflate"),
+        (("--compress", "--no-compress", u), "choose one of --compress and --no-compress"),
         (("http://127.0.0.1:1/",), "http"),
         (("127.0.0.1:1",), "scheme"),
         (("ws://",), "ws connect: "),

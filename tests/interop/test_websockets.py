@@ -448,7 +448,8 @@ async def test_slow_reader_of_a_broadcast_is_dropped_and_the_others_go_on():
 # bad: 171
 async def test_echo_to_a_peer_that_does_not_read_stays_bounded_then_recovers():
     with Server("--echo") as s:
-        async with connect(s.url, max_queue=1) as client, connect(s.url) as other:
+        async with connect(s.url, max_queue=1, compression=None) as client, \
+                connect(s.url) as other:
             client.transport.pause_reading()
             sent = 0
 
