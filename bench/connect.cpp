@@ -14,6 +14,7 @@
 
 #include "accept_key.hpp"
 #include "common.hpp"
+#include "payloads.hpp"
 
 namespace bench {
 namespace {
@@ -54,13 +55,55 @@ bool lists_word(std::string_view list, std::string_view word) {
   return false;
 }
 
+// What is offered of permessage-deflate, and the only answer that is taken: another one would be
+// another measurement.
+std::string deflate_offer(const Deflate& deflate) {
+  if (!deflate.takeover) {
+    return "permessage-deflate; server_no_context_takeover; client_no_context_takeover";
+  }
+  const std::string bits = std::to_string(deflate.window_bits);
+  return "permessage-deflate; server_max_window_bits=" + bits + "; client_max_window_bits=" + bits;
+}
+
+// RFC 7692 7.1.  An answer may leave out what is so without it.
+const char* fault_in_deflate(std::string_view answer, const Deflate& deflate) {
+  if (trim(cut(answer, ";")) != "permessage-deflate") return "another extension";
+  const std::string bits = std::to_string(deflate.window_bits);
+  bool server_forgets = false;
+  bool client_forgets = false;
+  std::string_view server_bits = "15";
+  while (!answer.empty()) {
+    std::string_view value = cut(answer, ";");
+    const std::string_view name = trim(cut(value, "="));
+    value = trim(value);
+    if (name == "server_no_context_takeover") {
+      server_forgets = true;
+    } else if (name == "client_no_context_takeover") {
+      client_forgets = true;
+    } else if (name == "server_max_window_bits") {
+      server_bits = value;
+    } else if (name != "client_max_window_bits") {
+      return "an unknown parameter of compression";
+    } else if (deflate.takeover && value != bits) {
+      return "another window than was offered";
+    }
+  }
+  if (server_forgets == deflate.takeover || client_forgets == deflate.takeover) {
+    return deflate.takeover ? "no context takeover" : "context takeover";
+  }
+  if (deflate.takeover && server_bits != bits) return "another window than was offered";
+  return nullptr;
+}
+
 // RFC 6455 4.1, what a client must check.  Returns what is wrong, or nullptr.
-const char* fault_in_answer(std::string_view head, const std::string& accept) {
+const char* fault_in_answer(std::string_view head, const std::string& accept,
+                            const std::optional<Deflate>& deflate) {
   const std::string_view status = cut(head, "\r\n");
   if (!status.starts_with("HTTP/1.1 101")) return "no status 101";
   bool upgrade = false;
   bool connection = false;
   bool accepted = false;
+  bool compressed = false;
   while (!head.empty()) {
     std::string_view value = cut(head, "\r\n");
     const std::string_view name = trim(cut(value, ":"));
@@ -68,12 +111,17 @@ const char* fault_in_answer(std::string_view head, const std::string& accept) {
     if (same_word(name, "Upgrade")) upgrade = same_word(value, "websocket");
     if (same_word(name, "Connection")) connection = lists_word(value, "Upgrade");
     if (same_word(name, "Sec-WebSocket-Accept")) accepted = value == accept;
-    if (same_word(name, "Sec-WebSocket-Extensions")) return "an extension nobody offered";
+    if (same_word(name, "Sec-WebSocket-Extensions")) {
+      if (!deflate) return "an extension nobody offered";
+      if (const char* fault = fault_in_deflate(value, *deflate)) return fault;
+      compressed = true;
+    }
     if (same_word(name, "Sec-WebSocket-Protocol")) return "a subprotocol nobody offered";
   }
   if (!upgrade) return "no Upgrade: websocket";
   if (!connection) return "no Connection: Upgrade";
   if (!accepted) return "wrong or missing Sec-WebSocket-Accept";
+  if (deflate && !compressed) return "compression was declined";
   return nullptr;
 }
 
@@ -170,7 +218,11 @@ class Opener {
     attempt.request = "GET " + target_.path + " HTTP/1.1\r\nHost: " + target_.host +
                       "\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
                       "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: " +
-                      attempt.key + "\r\n\r\n";
+                      attempt.key + "\r\n";
+    if (target_.deflate) {
+      attempt.request += "Sec-WebSocket-Extensions: " + deflate_offer(*target_.deflate) + "\r\n";
+    }
+    attempt.request += "\r\n";
     send_all(index, attempt, attempt.request);
   }
 
@@ -191,9 +243,12 @@ class Opener {
       return;
     }
     const std::string_view answer = attempt.answer;
-    const char* fault = target_.raw
-                            ? (answer == attempt.request ? nullptr : "not the bytes that were sent")
-                            : fault_in_answer(answer.substr(0, end), accept_for(attempt.key));
+    const char* fault = nullptr;
+    if (!target_.raw) {
+      fault = fault_in_answer(answer.substr(0, end), accept_for(attempt.key), target_.deflate);
+    } else if (answer != attempt.request) {
+      fault = "not the bytes that were sent";
+    }
     if (fault != nullptr) die("handshake %zu: %s", index, fault);
     const std::string_view early = answer.substr(end + 4);
     watch(EPOLL_CTL_DEL, index, 0);
@@ -249,6 +304,23 @@ Target parse_url(std::string_view url) {
   return target;
 }
 
+Deflate parse_deflate(std::string_view mode) {
+  Deflate deflate;
+  if (mode == "shared") return deflate;
+  deflate.takeover = true;
+  deflate.window_bits = 12;
+  std::string_view bits = mode;
+  const std::string_view kind = cut(bits, ":");
+  if (kind == "dedicated" && kind == mode) return deflate;
+  const auto [stop, error] =
+      std::from_chars(bits.data(), bits.data() + bits.size(), deflate.window_bits);
+  const bool is_number = error == std::errc{} && stop == bits.data() + bits.size();
+  if (kind != "dedicated" || !is_number || deflate.window_bits < 9 || deflate.window_bits > 15) {
+    die("'%s' is neither shared nor dedicated with 9 to 15", std::string(mode).c_str());
+  }
+  return deflate;
+}
+
 }  // namespace
 
 Target target_option(Options& options) {
@@ -257,7 +329,15 @@ Target target_option(Options& options) {
   if (url.empty() == raw.empty()) options.fail("--url or --raw", "is needed, one of them");
   Target target = raw.empty() ? parse_url(url) : parse_raw(raw);
   if (options.flag("--tls") && !target.tls) target.tls = TlsContext::client();
+  const std::string deflate = options.text("--deflate", "");
+  if (!deflate.empty()) target.deflate = parse_deflate(deflate);
   return target;
+}
+
+Messages messages_for(const Target& target, Opcode opcode, size_t size, bool verify) {
+  if (!target.deflate) return Messages(opcode, size, verify);
+  if (size < kLeastJson) die("compressed messages are JSON of %zu bytes or more", kLeastJson);
+  return Messages(opcode, size, verify, *target.deflate, target.raw ? kNoMaskKey : kMaskKey);
 }
 
 const char* protocol_name(const Target& target) {

@@ -9,10 +9,12 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "messages.hpp"
 #include "stream.hpp"
 
 namespace bench {
@@ -25,11 +27,18 @@ struct Target {
   std::string host;  // as it goes into the Host header
   std::string path;
   std::shared_ptr<TlsContext> tls;  // null: none
+  std::optional<Deflate> deflate;   // messages are compressed so, or not at all
 };
 
 // The options that name the server, for the usage texts, and reading them.
 #define BENCH_TARGET_USAGE "(--url ws[s]://127.0.0.1:PORT/ | --raw 127.0.0.1:PORT [--tls])"
+#define BENCH_DEFLATE_USAGE                                                                      \
+  "  --deflate MODE    compressed JSON: shared (no context takeover) or dedicated[:BITS], with " \
+  "a\n"                                                                                          \
+  "                    window of 9 to 15 bits [12]; a raw server is one that compresses\n"
 Target target_option(Options& options);
+// What to send it.
+Messages messages_for(const Target& target, Opcode opcode, size_t size, bool verify);
 const char* protocol_name(const Target& target);  // as the programs report it
 
 struct Opened {

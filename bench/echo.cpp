@@ -4,24 +4,22 @@
 #include <cstring>
 #include <utility>
 
+#include "codecs.hpp"
 #include "common.hpp"
 
 namespace bench {
 namespace {
 
-// Not zero, so that the server has to unmask, and the same each time: RFC 6455 10.3 wants fresh
-// keys against hostile proxies, of which loopback has none, and masking anew would slow the load.
-constexpr std::array<uint8_t, 4> kMaskKey = {0x9d, 0x3b, 0x62, 0xe5};
+// Of a reply: nothing here compresses to more.
+constexpr uint64_t kMostDeflated = uint64_t{1} << 31;
+// zlib is asked for more than there should be: a full output would not tell whether it was all.
+constexpr size_t kInflateSlack = 64;
 
 constexpr uint8_t kFin = 0x80;
 constexpr uint8_t kReserved = 0x70;
 constexpr uint8_t kOpcodeBits = 0x0f;
 constexpr uint8_t kMasked = 0x80;
 constexpr uint8_t kLengthBits = 0x7f;
-
-void append_big_endian(std::vector<uint8_t>& out, uint64_t value, unsigned bytes) {
-  while (bytes-- > 0) out.push_back(static_cast<uint8_t>(value >> (8 * bytes)));
-}
 
 void expect_same(std::span<const uint8_t> expected, uint64_t at, std::span<const uint8_t> in) {
   if (std::memcmp(expected.data() + at, in.data(), in.size()) == 0) return;
@@ -30,59 +28,20 @@ void expect_same(std::span<const uint8_t> expected, uint64_t at, std::span<const
       static_cast<unsigned long long>(at + static_cast<uint64_t>(where)));
 }
 
-// A period that is no power of two: bytes moved by a buffer's size do not look right by chance.
-std::vector<uint8_t> printable_bytes(size_t size) {
-  constexpr size_t kPeriod = 8191;
-  std::vector<uint8_t> period(kPeriod);
-  uint32_t state = 1;
-  for (uint8_t& byte : period) {
-    state = state * 1664525 + 1013904223;
-    byte = static_cast<uint8_t>(' ' + (state >> 24) % 95);
-  }
-  std::vector<uint8_t> out(size);
-  for (size_t i = 0; i < size; ++i) out[i] = period[i % kPeriod];
-  return out;
-}
-
 }  // namespace
 
-std::vector<uint8_t> masked_frame(Opcode opcode, std::span<const uint8_t> payload) {
-  std::vector<uint8_t> frame;
-  frame.reserve(14 + payload.size());
-  frame.push_back(static_cast<uint8_t>(kFin | static_cast<uint8_t>(opcode)));
-  if (payload.size() < 126) {
-    frame.push_back(static_cast<uint8_t>(kMasked | payload.size()));
-  } else if (payload.size() <= 0xffff) {
-    frame.push_back(kMasked | 126);
-    append_big_endian(frame, payload.size(), 2);
-  } else {
-    frame.push_back(kMasked | 127);
-    append_big_endian(frame, payload.size(), 8);
-  }
-  frame.insert(frame.end(), kMaskKey.begin(), kMaskKey.end());
-  for (size_t i = 0; i < payload.size(); ++i) {
-    frame.push_back(static_cast<uint8_t>(payload[i] ^ kMaskKey[i % 4]));
-  }
-  return frame;
-}
-
-Message::Message(Opcode kind, size_t size, bool verify_echo)
-    : opcode(kind),
-      verify(verify_echo),
-      payload(printable_bytes(size)),
-      frame(masked_frame(kind, payload)) {}
-
 size_t RawReader::feed(std::span<const uint8_t> in) {
-  const size_t frame_bytes = message_->frame.size();
+  const std::vector<uint8_t>& frames = messages_->frames;
+  const size_t frame_bytes = messages_->ends.front();
   size_t completed = 0;
-  if (!message_->verify) {
+  if (!messages_->verify) {
     completed = (at_ + in.size()) / frame_bytes;
     at_ = (at_ + in.size()) % frame_bytes;
     return completed;
   }
   while (!in.empty()) {
     const size_t part = std::min(in.size(), frame_bytes - at_);
-    expect_same(message_->frame, at_, in.first(part));
+    expect_same(frames, at_, in.first(part));
     in = in.subspan(part);
     at_ += part;
     if (at_ < frame_bytes) break;
@@ -91,6 +50,17 @@ size_t RawReader::feed(std::span<const uint8_t> in) {
   }
   return completed;
 }
+
+WsReader::WsReader(const Messages& messages) : messages_(&messages) {
+  if (!messages.deflate || !messages.verify) return;
+  ZlibSettings settings;
+  settings.takeover = messages.deflate->takeover;
+  settings.window_bits = messages.deflate->window_bits;
+  inflate_ = std::make_unique<ZlibInflate>(settings);
+}
+
+WsReader::~WsReader() = default;
+WsReader::WsReader(WsReader&&) noexcept = default;
 
 size_t WsReader::feed(std::span<const uint8_t> in) {
   size_t completed = 0;
@@ -133,7 +103,13 @@ void WsReader::begin_frame() {
     for (size_t i = 2; i < head_have_; ++i) length = length << 8 | head_[i];
   }
   const auto opcode = static_cast<Opcode>(head_[0] & kOpcodeBits);
-  if ((head_[0] & kReserved) != 0) die("reply with reserved bits: 0x%02x", head_[0]);
+  const bool begins_message = opcode == Opcode::kText || opcode == Opcode::kBinary;
+  if (messages_->deflate && begins_message) {
+    // Allowed, but then what is measured is not compression.
+    if ((head_[0] & kReserved) != kReserved1) die("reply is not compressed: 0x%02x", head_[0]);
+  } else if ((head_[0] & kReserved) != 0) {
+    die("reply with reserved bits: 0x%02x", head_[0]);
+  }
   if ((head_[1] & kMasked) != 0) die("reply with a mask");
   switch (opcode) {
     case Opcode::kContinuation:
@@ -142,8 +118,9 @@ void WsReader::begin_frame() {
     case Opcode::kText:
     case Opcode::kBinary:
       if (in_message_) die("reply begins inside another");
-      if (opcode != message_->opcode) die("reply of the wrong type");
+      if (opcode != messages_->opcode) die("reply of the wrong type");
       message_at_ = 0;
+      deflated_.clear();
       in_message_ = true;
       break;
     case Opcode::kClose:
@@ -156,7 +133,8 @@ void WsReader::begin_frame() {
   }
   const bool is_control = opcode >= Opcode::kClose;
   if (is_control && (head_[0] & kFin) == 0) die("control frame in fragments");
-  if (!is_control && length > message_->payload.size() - message_at_) die("reply is too long");
+  const uint64_t most = messages_->deflate ? kMostDeflated : expected().size();
+  if (!is_control && length > most - message_at_) die("reply is too long");
   frame_left_ = length;
   in_frame_ = true;
 }
@@ -166,7 +144,13 @@ void WsReader::take_payload(std::span<const uint8_t> in) {
     control_.insert(control_.end(), in.begin(), in.end());
     return;
   }
-  if (message_->verify && !in.empty()) expect_same(message_->payload, message_at_, in);
+  if (messages_->verify && !in.empty()) {
+    if (messages_->deflate) {
+      deflated_.insert(deflated_.end(), in.begin(), in.end());
+    } else {
+      expect_same(expected(), message_at_, in);
+    }
+  }
   message_at_ += in.size();
 }
 
@@ -184,9 +168,18 @@ bool WsReader::end_frame() {
   }
   if (opcode >= Opcode::kClose) return false;
   if ((head_[0] & kFin) == 0) return false;
-  if (message_at_ != message_->payload.size()) die("reply is too short");
+  if (inflate_) expect_inflated();
+  if (!messages_->deflate && message_at_ != expected().size()) die("reply is too short");
+  if (++which_ == messages_->payloads.size()) which_ = 0;
   in_message_ = false;
   return true;
+}
+
+void WsReader::expect_inflated() {
+  std::vector<uint8_t> out(expected().size() + kInflateSlack);
+  const size_t size = inflate_->run(deflated_, out);
+  if (size != expected().size()) die("reply of %zu bytes, decompressed", size);
+  expect_same(expected(), 0, std::span(out).first(size));
 }
 
 }  // namespace bench

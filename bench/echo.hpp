@@ -1,55 +1,41 @@
-// The message every connection sends, and counting its echoes: for a raw server the same bytes
-// again, for a WebSocket server the same message in whatever frames it chooses.  No sockets here.
+// The messages every connection sends, and counting their echoes: for a raw server the same bytes
+// again, for a WebSocket server the same messages in whatever frames it chooses.  No sockets here.
 #pragma once
 
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <vector>
 
+#include "messages.hpp"
+
 namespace bench {
 
-enum class Opcode : uint8_t {
-  kContinuation = 0,
-  kText = 1,
-  kBinary = 2,
-  kClose = 8,
-  kPing = 9,
-  kPong = 10
-};
-
-std::vector<uint8_t> masked_frame(Opcode opcode, std::span<const uint8_t> payload);
-
-// Made once and shared by all connections.  The payload is printable ASCII, good as text too.
-struct Message {
-  Message(Opcode kind, size_t size, bool verify_echo);
-
-  Opcode opcode;
-  bool verify;  // compare the echo with what was sent, byte by byte
-  std::vector<uint8_t> payload;
-  std::vector<uint8_t> frame;
-};
+class ZlibInflate;
 
 // Both readers are fed what one connection receives, cut anywhere, and return how many echoes
 // that completed.  Anything but a correct echo ends the program.
 
 class RawReader {
  public:
-  explicit RawReader(const Message& message) : message_(&message) {}
+  explicit RawReader(const Messages& messages) : messages_(&messages) {}
 
   size_t feed(std::span<const uint8_t> in);
   bool owes_pong() const { return false; }
   std::vector<uint8_t> take_pong() { return {}; }
 
  private:
-  const Message* message_;
+  const Messages* messages_;
   size_t at_ = 0;
 };
 
 class WsReader {
  public:
-  explicit WsReader(const Message& message) : message_(&message) {}
+  explicit WsReader(const Messages& messages);
+  ~WsReader();
+  WsReader(WsReader&&) noexcept;
 
   size_t feed(std::span<const uint8_t> in);
   // RFC 6455 5.5.3: only the newest ping needs an answer, so one frame is all there ever is.
@@ -66,7 +52,11 @@ class WsReader {
   void take_payload(std::span<const uint8_t> in);
   bool end_frame();
 
-  const Message* message_;
+  void expect_inflated();
+  const std::vector<uint8_t>& expected() const { return messages_->payloads[which_]; }
+
+  const Messages* messages_;
+  size_t which_ = 0;  // of the payloads
   uint64_t frame_left_ = 0;
   uint64_t message_at_ = 0;
   bool in_frame_ = false;
@@ -75,6 +65,8 @@ class WsReader {
   std::array<uint8_t, kMostHead> head_{};
   std::vector<uint8_t> control_;  // payload of the control frame being read
   std::vector<uint8_t> pong_;
+  std::vector<uint8_t> deflated_;         // of a message being read, when it is to be verified
+  std::unique_ptr<ZlibInflate> inflate_;  // null: none is
 };
 
 }  // namespace bench

@@ -20,9 +20,9 @@ constexpr char kUsage[] =
     "usage: idle " BENCH_TARGET_USAGE
     " --server-pid PID [options]\n"
     "  --connections N  how many to hold open [10000]\n"
-    "  --talk BYTES     each echoes one message of this size before it rests [0: says nothing]\n"
+    "  --talk BYTES     each echoes one message of this size before it rests [0: none]\n"
     "  --settle S       rest before each reading, for the server to tidy up [1]\n"
-    "  --stall S        give up when nothing moves for so long [30]\n"
+    "  --stall S        give up when nothing moves for so long [30]\n" BENCH_DEFLATE_USAGE
     "  --json           one line of JSON\n";
 
 struct Settings {
@@ -37,20 +37,21 @@ struct Settings {
 
 // Sends the message and reads its echo, on this connection alone.
 template <class Reader>
-void talk(Opened& opened, const Message& message, double stall_s) {
-  Reader reader(message);
+void talk(Opened& opened, const Messages& messages, double stall_s) {
+  Reader reader(messages);
+  const auto frame = std::span(messages.frames).first(messages.ends.front());
   size_t echoes = reader.feed(opened.early);
   size_t sent = 0;
   Stream& stream = opened.stream;
   while (echoes == 0) {
-    const bool sending = !stream.flush() || sent < message.frame.size();
+    const bool sending = !stream.flush() || sent < frame.size();
     const auto wanted = static_cast<short>(sending ? POLLIN | POLLOUT : POLLIN);
     pollfd waiting{stream.fd(), wanted, 0};
     const int ready = poll(&waiting, 1, static_cast<int>(stall_s * 1000));
     if (ready < 0) die_errno("poll");
     if (ready == 0) die("no echo for %.0f s", stall_s);
-    if ((waiting.revents & POLLOUT) != 0 && sent < message.frame.size()) {
-      const ssize_t size = stream.send(std::span(message.frame).subspan(sent));
+    if ((waiting.revents & POLLOUT) != 0 && sent < frame.size()) {
+      const ssize_t size = stream.send(frame.subspan(sent));
       if (size < 0 && errno != EAGAIN) die_errno("send");
       sent += size < 0 ? 0 : static_cast<size_t>(size);
     }
@@ -64,12 +65,12 @@ void talk(Opened& opened, const Message& message, double stall_s) {
 std::vector<Opened> open_and_talk(const Settings& settings, size_t count) {
   std::vector<Opened> opened = open_connections(settings.target, count, settings.stall);
   if (settings.talk == 0) return opened;
-  const Message message(Opcode::kBinary, settings.talk, true);
+  const Messages messages = messages_for(settings.target, Opcode::kBinary, settings.talk, true);
   for (Opened& conn : opened) {
-    if (settings.target.raw) {
-      talk<RawReader>(conn, message, settings.stall);
+    if (settings.target.raw && !settings.target.deflate) {
+      talk<RawReader>(conn, messages, settings.stall);
     } else {
-      talk<WsReader>(conn, message, settings.stall);
+      talk<WsReader>(conn, messages, settings.stall);
     }
   }
   return opened;

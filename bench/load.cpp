@@ -26,7 +26,7 @@ constexpr char kUsage[] =
     "  --connections N   open before anything is sent [1]\n"
     "  --size BYTES      payload of a message [20]\n"
     "  --depth N         messages in flight on each connection [1]\n"
-    "  --text, --binary  type of the messages [binary]\n"
+    "  --text, --binary  type of the messages [binary]\n" BENCH_DEFLATE_USAGE
     "  --seconds S       length of the measured window [2]\n"
     "  --warmup S        the same load before it, not counted [0.5]\n"
     "  --messages N      instead: stop after N messages, all of them counted\n"
@@ -62,22 +62,22 @@ struct Reading {
   CpuUse server;
 };
 
-// Frames back to back, so that any number of them up to the depth leaves in one write.
-std::vector<uint8_t> repeat(const std::vector<uint8_t>& frame, size_t depth) {
-  const size_t times = std::clamp<size_t>(kMostStreamBytes / frame.size(), 1, depth);
-  std::vector<uint8_t> stream;
-  stream.reserve(times * frame.size());
-  for (size_t i = 0; i < times; ++i) stream.insert(stream.end(), frame.begin(), frame.end());
-  return stream;
+// One write must carry the whole depth of a connection.
+Messages messages_to_send(const Settings& settings) {
+  Messages messages =
+      messages_for(settings.target, settings.opcode, settings.size, settings.verify);
+  const size_t bytes = std::max<size_t>(messages.frames.size(), 1);
+  const size_t most = std::max<size_t>(settings.depth / messages.ends.size(), 1);
+  messages.repeat(std::clamp<size_t>(kMostStreamBytes / bytes, 1, most));
+  return messages;
 }
 
 template <class Reader>
 class Load {
  public:
-  Load(const Settings& settings, const Message& message)
+  Load(const Settings& settings, const Messages& messages)
       : settings_(settings),
-        frame_bytes_(message.frame.size()),
-        stream_(repeat(message.frame, settings.depth)),
+        messages_(messages),
         epoll_(epoll_create1(EPOLL_CLOEXEC)),
         to_ask_(settings.messages == 0 ? UINT64_MAX : settings.messages),
         asked_at_(settings.connections * settings.depth) {
@@ -85,7 +85,7 @@ class Load {
     std::vector<Opened> opened =
         open_connections(settings.target, settings.connections, settings.stall);
     conns_.reserve(opened.size());
-    for (size_t i = 0; i < opened.size(); ++i) add(i, opened[i], message);
+    for (size_t i = 0; i < opened.size(); ++i) add(i, opened[i]);
   }
 
   ~Load() { close(epoll_); }
@@ -119,22 +119,23 @@ class Load {
 
  private:
   struct Conn {
-    Conn(Stream&& opened, size_t number, const Message& message)
-        : stream(std::move(opened)), index(number), reader(message) {}
+    Conn(Stream&& opened, size_t number, const Messages& messages)
+        : stream(std::move(opened)), index(number), reader(messages) {}
 
     Stream stream;
     bool waits_to_send = false;
     size_t index;
     size_t oldest = 0;  // slot of the oldest message in flight
     size_t in_flight = 0;
-    uint64_t to_send = 0;  // bytes of messages asked for, from stream_
-    size_t frame_at = 0;   // how far into a frame the next of them is
+    uint64_t to_send = 0;  // frames asked for, the one that is being sent among them
+    size_t frame = 0;      // which that is
+    size_t at = 0;         // how far into all frames
     std::vector<uint8_t> pong;
     Reader reader;
   };
 
-  void add(size_t index, Opened& opened, const Message& message) {
-    Conn& conn = conns_.emplace_back(std::move(opened.stream), index, message);
+  void add(size_t index, Opened& opened) {
+    Conn& conn = conns_.emplace_back(std::move(opened.stream), index, messages_);
     watch(EPOLL_CTL_ADD, conn, EPOLLIN);
     // Only a ping may come before our first message; feed() ends the program on anything else.
     if (conn.reader.feed(opened.early) != 0) die("an echo before the first message");
@@ -215,18 +216,21 @@ class Load {
     const auto count = static_cast<size_t>(std::min<uint64_t>(wanted, to_ask_));
     for (size_t i = 0; i < count; ++i) asked_at(conn, conn.oldest + conn.in_flight + i) = now;
     conn.in_flight += count;
-    conn.to_send += uint64_t{count} * frame_bytes_;
+    conn.to_send += count;
     to_ask_ -= count;
   }
 
-  // What to send next: a pong, which may stand only between two frames, or more of the stream.
+  // What to send next: a pong, which may stand only between two frames, or more frames.
   std::span<const uint8_t> next_bytes(Conn& conn) const {
-    if (conn.frame_at == 0 && conn.pong.empty() && conn.reader.owes_pong()) {
+    const std::vector<size_t>& ends = messages_.ends;
+    const bool between = conn.at == (conn.frame == 0 ? 0 : ends[conn.frame - 1]);
+    if (between && conn.pong.empty() && conn.reader.owes_pong()) {
       conn.pong = conn.reader.take_pong();
     }
     if (!conn.pong.empty()) return conn.pong;
-    const std::span<const uint8_t> rest = std::span(stream_).subspan(conn.frame_at);
-    return rest.first(static_cast<size_t>(std::min<uint64_t>(rest.size(), conn.to_send)));
+    if (conn.to_send == 0) return {};
+    const uint64_t last = std::min<uint64_t>(conn.frame + conn.to_send, ends.size()) - 1;
+    return std::span(messages_.frames).subspan(conn.at, ends[last] - conn.at);
   }
 
   void mark_sent(Conn& conn, size_t size) {
@@ -234,8 +238,12 @@ class Load {
       conn.pong.erase(conn.pong.begin(), conn.pong.begin() + static_cast<ptrdiff_t>(size));
       return;
     }
-    conn.to_send -= size;
-    conn.frame_at = (conn.frame_at + size) % frame_bytes_;
+    conn.at += size;
+    for (; conn.frame < messages_.ends.size() && messages_.ends[conn.frame] <= conn.at;
+         ++conn.frame) {
+      --conn.to_send;
+    }
+    if (conn.frame == messages_.ends.size()) conn.frame = conn.at = 0;
   }
 
   void flush(Conn& conn) {
@@ -258,8 +266,7 @@ class Load {
   }
 
   const Settings& settings_;
-  const size_t frame_bytes_;
-  const std::vector<uint8_t> stream_;
+  const Messages& messages_;
   int epoll_;
   uint64_t to_ask_;         // messages that may still be started
   uint64_t completed_ = 0;  // warm-up included
@@ -348,8 +355,8 @@ void print_text(const Settings& settings, const Result& result) {
 
 template <class Reader>
 void measure(const Settings& settings) {
-  const Message message(settings.opcode, settings.size, settings.verify);
-  Load<Reader> load(settings, message);
+  const Messages messages = messages_to_send(settings);
+  Load<Reader> load(settings, messages);
   load.run();
   const Result result = summarize(load.begin(), load.end(), load.latencies());
   settings.json ? print_json(settings, result) : print_text(settings, result);
@@ -383,7 +390,7 @@ int main(int argc, char** argv) {
   Options options(argc, argv, kUsage);
   const Settings settings = parse(options);
   raise_descriptor_limit();
-  if (settings.target.raw) {
+  if (settings.target.raw && !settings.target.deflate) {
     measure<RawReader>(settings);
   } else {
     measure<WsReader>(settings);

@@ -29,27 +29,39 @@ class Server:
 
     {build} and {port} are filled in; the command is looked up in PATH when it is a bare word.
     It is ready once it has printed its ws:// URL or `listening on HOST:PORT`.  One that speaks
-    TLS names the same server without it, and also has {cert} and {key} filled in.
+    TLS names the same server without it, and also has {cert} and {key} filled in; one that
+    compresses names the same server without that, and has {mode} (shared or dedicated, with a
+    window of 12 bits and memory level 5) and {level} filled in.
     """
 
     command: list
     raw: bool = False  # echoes bytes, knows no WebSocket
     plain: str = ""  # not empty: this one speaks TLS
+    inflated: str = ""  # not empty: this one compresses
     needs: list = dataclasses.field(default_factory=list)  # Python modules
 
 
 LIBWS = ["{build}/cli/ws", "serve", "--echo", "--listen", "127.0.0.1:{port}", "--quiet"]
 WEBSOCKETS = [sys.executable, os.path.join(HERE, "peers", "websockets_echo.py"), "{port}"]
 TLS = ["--tls-cert", "{cert}", "--tls-key", "{key}"]
+DEFLATE = ["--deflate", "{mode}", "--deflate-level", "{level}"]
+FLOOR_DEFLATE = ["{build}/bench/floor_deflate", "--port", "{port}"]
 FLOOR_TLS = ["{build}/bench/floor_tls", "--port", "{port}", *TLS]
 
 SERVERS = {
     "floor": Server(["{build}/bench/floor", "--port", "{port}"], raw=True),
     "floor_tls": Server(FLOOR_TLS, raw=True, plain="floor"),
     "floor_tls_bio": Server([*FLOOR_TLS, "--own-bio"], raw=True, plain="floor"),
+    "floor_deflate": Server(
+        [*FLOOR_DEFLATE, "--mode", "{mode}", "--level", "{level}"], raw=True, inflated="floor"
+    ),
     "libws": Server(LIBWS),
     "libws_tls": Server([*LIBWS, *TLS], plain="libws"),
+    "libws_deflate": Server([*LIBWS, *DEFLATE], inflated="libws"),
     "websockets": Server(WEBSOCKETS, needs=["websockets"]),
+    "websockets_deflate": Server(
+        [*WEBSOCKETS, "{mode}", "{level}"], inflated="websockets", needs=["websockets"]
+    ),
     "websockets_tls": Server(
         [*WEBSOCKETS, "{cert}", "{key}"], plain="websockets", needs=["websockets"]
     ),
@@ -68,12 +80,27 @@ def secured(names):
     return list(dict.fromkeys(filter(None, map(with_tls, names))))
 
 
+def compressing(names):
+    """The forms of these servers that compress, of those that have one."""
+    forms = {server.inflated: name for name, server in SERVERS.items() if server.inflated}
+    found = [name if SERVERS[name].inflated else forms.get(name) for name in names]
+    return list(dict.fromkeys(filter(None, found)))
+
+
 class NotRun(Exception):
     """A server that is not there or does not start: to be reported, not to stop for."""
 
 
 class Failed(Exception):
     """A server that ran and did wrong, or a load program that could not measure it."""
+
+
+@dataclasses.dataclass
+class Deflate:
+    """How a server that compresses is to do it."""
+
+    mode: str  # shared or dedicated
+    level: int
 
 
 @dataclasses.dataclass
@@ -114,11 +141,13 @@ def certificate_folder():
     return folder
 
 
-def command_of(server, build, port):
+def command_of(server, build, port, deflate):
     for module in server.needs:
         if subprocess.run([sys.executable, "-c", f"import {module}"], capture_output=True).returncode:
             raise NotRun(f"no Python module {module}")
     values = {"build": build, "port": port}
+    if server.inflated:
+        values["mode"], values["level"] = deflate.mode, deflate.level
     if server.plain:
         folder = certificate_folder().name
         values["cert"] = os.path.join(folder, "cert.pem")
@@ -166,12 +195,12 @@ def stop(process):
 
 
 @contextlib.contextmanager
-def running(server, build, cpu=None, prefix=()):
+def running(server, build, cpu=None, prefix=(), deflate=None):
     """Starts the server, under `prefix` (valgrind) if given, and stops it again.
 
     Its output goes to a file and not to a pipe: a chatty peer must not block on us.
     """
-    command = [*prefix, *command_of(server, build, free_port())]
+    command = [*prefix, *command_of(server, build, free_port(), deflate)]
     with tempfile.TemporaryFile() as output:
         try:
             process = subprocess.Popen(
@@ -187,6 +216,7 @@ def running(server, build, cpu=None, prefix=()):
             found = wait_until_ready(process, output)
             target = ["--raw", found[1]] if server.raw else ["--url", found[0]]
             target += ["--tls"] if server.plain else []
+            target += ["--deflate", deflate.mode] if server.inflated else []
             yield Running(process.pid, target)
         finally:
             stop(process)

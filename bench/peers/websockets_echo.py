@@ -1,6 +1,7 @@
 """An echo server on the Python package `websockets`, as fast as its options allow.
 
-Arguments: the port, and for TLS the files of the certificate and its key.
+Arguments: the port, and for TLS the files of the certificate and its key, or for compression
+`shared` or `dedicated` and the level.
 """
 
 import asyncio
@@ -10,6 +11,7 @@ import sys
 
 from websockets.asyncio.server import serve
 from websockets.exceptions import ConnectionClosedError
+from websockets.extensions.permessage_deflate import ServerPerMessageDeflateFactory
 
 
 async def echo(connection):
@@ -26,8 +28,19 @@ def tls_context(cert, key):
     return context
 
 
-async def main(port, *tls_files):
-    context = tls_context(*tls_files) if tls_files else None
+def compression(mode, level):
+    forgets = mode == "shared"
+    return ServerPerMessageDeflateFactory(
+        server_no_context_takeover=forgets,
+        client_no_context_takeover=forgets,
+        server_max_window_bits=None if forgets else 12,
+        compress_settings={"level": int(level), "memLevel": 8 if forgets else 5},
+    )
+
+
+async def main(port, *words):
+    compresses = words[:1] in (("shared",), ("dedicated",))
+    context = tls_context(*words) if words and not compresses else None
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     async with serve(
@@ -35,6 +48,7 @@ async def main(port, *tls_files):
         "127.0.0.1",
         port,
         compression=None,
+        extensions=[compression(*words)] if compresses else None,
         max_size=None,
         ping_interval=None,
         ssl=context,
