@@ -121,10 +121,7 @@ Error Client::send(ws_opcode op, Bytes data, uint32_t flags) {
   if (!may_queue() && !open) {
     return fail(WS_ERR_CLOSED, "send: the client is not open");
   }
-  constexpr uint32_t kKnownFlags = WS_SEND_NO_UTF8_CHECK | WS_SEND_LATER;
-  if ((flags & ~kKnownFlags) != 0) {
-    return fail(WS_ERR_UNSUPPORTED, "send: unknown flags 0x%x", flags & ~kKnownFlags);
-  }
+  if (Error e = check_send_flags(flags, "send")) return e;
   const uint64_t limit = options_.policy->limits.send_limit;
   const size_t header = frame_header_size(data.size(), true);
   if (header > limit || data.size() > limit - header) {

@@ -105,14 +105,11 @@ void Conn::callback_threw() {
 void Conn::pump_events() {
   Event ev;
   for (int budget = kEventsPerTurn; !paused_ || engine_.ended(); --budget) {
-    if (budget == 0 || resources().inflate_budget <= 0) {
+    if (budget == 0) {
       if (engine_.hold_input()) tell_later();
       return;
     }
-    if (!engine_.next(ev)) {
-      if (engine_.yielded()) tell_later();
-      return;
-    }
+    if (!engine_.next(ev)) return;
     dispatch(ev);
   }
   engine_.hold_input();

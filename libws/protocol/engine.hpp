@@ -286,9 +286,9 @@ class Engine {
   Deflater* deflater(uint32_t flags);
   Deflater* own_deflater(int level);
   void forget_sent();
-  bool put_deflated(ws_opcode op, Bytes data, uint32_t flags, Error* error);
+  bool put_deflated(ws_opcode op, Bytes data, uint32_t flags);
   Error put_deflated_part(uint8_t opcode, Bytes data, bool last);
-  bool put_deflated_message(const Message& m, Error* error);
+  bool put_deflated_message(const Message& m);
   void count_sent(size_t plain, size_t wire);
   uint64_t deflater_deadline_us() const;
   void free_deflater();

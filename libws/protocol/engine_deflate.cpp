@@ -126,13 +126,13 @@ Error Engine::put_block(bool fin, uint8_t opcode, Block* b) {
   return e;
 }
 
-// True: `*error` is what became of it.  False: it is better sent as it is.
-bool Engine::put_deflated(ws_opcode op, Bytes data, uint32_t flags, Error* error) {
+// False: nothing was queued, and it goes as it is.
+bool Engine::put_deflated(ws_opcode op, Bytes data, uint32_t flags) {
   const auto opcode = static_cast<uint8_t>(op | kRsv1Bit);
   const bool forced = (flags & WS_SEND_DEFLATE) != 0;
   if (data.empty()) {
-    *error = put_frame(true, opcode, {&kEmptyMessage, 1}, false);
-    if (!error->failed()) count_sent(0, 1);
+    if (put_frame(true, opcode, {&kEmptyMessage, 1}, false).failed()) return false;
+    count_sent(0, 1);
     return true;
   }
   if (!forced && looks_random(data)) return false;
@@ -141,16 +141,11 @@ bool Engine::put_deflated(ws_opcode op, Bytes data, uint32_t flags, Error* error
   const bool own = contexts_ != nullptr && contexts_->deflater.get() == d;
   const size_t most = forced ? SIZE_MAX : own ? data.size() + kGrowth : data.size() - 1;
   Block* b = deflate_block(shared_.blocks, *d, data, most);
-  if (b == nullptr) {
+  if (b != nullptr) b->end -= kFlushTailBytes;
+  const size_t wire = b != nullptr ? b->size() : 0;
+  if (b == nullptr || put_block(true, opcode, b).failed()) {
     d->restart();
     return false;
-  }
-  b->end -= kFlushTailBytes;
-  const size_t wire = b->size();
-  *error = put_block(true, opcode, b);
-  if (error->failed()) {
-    d->restart();
-    return true;
   }
   ++shared_.deflate.deflated;
   count_sent(data.size(), wire);
@@ -182,18 +177,17 @@ Error Engine::put_deflated_part(uint8_t opcode, Bytes data, bool last) {
 
 // As put_deflated().  The form is the message's own and refers to nothing, and what follows cannot
 // refer to it.
-bool Engine::put_deflated_message(const Message& m, Error* error) {
+bool Engine::put_deflated_message(const Message& m) {
   const Bytes form =
       m.deflated(shared_.blocks, shared_.deflate, deflate_.send_bits, deflate_level(m.flags()));
   if (form.empty()) return false;
   const auto opcode = static_cast<uint8_t>(m.opcode() | kRsv1Bit);
   if (masks() || form.size() <= kCopyBelow) {
-    *error = put_frame(true, opcode, form, false);
+    if (put_frame(true, opcode, form, false).failed()) return false;
   } else {
-    *error = put_header(opcode, form);
-    if (!error->failed()) outbox_.share_external(&m);
+    if (!fits(form.size()) || put_header(opcode, form).failed()) return false;
+    outbox_.share_external(&m);
   }
-  if (error->failed()) return true;
   forget_sent();
   count_sent(m.data().size(), form.size());
   return true;

@@ -72,11 +72,10 @@ Error Engine::check_whole(ws_opcode op, Bytes data, uint32_t flags) const {
 
 Error Engine::send_checked(ws_opcode op, Bytes data, uint32_t flags) {
   if (Error e = check_whole(op, data, flags)) return e;
-  Error e;
-  if (!may_deflate(data.size(), flags) || !put_deflated(op, data, flags, &e)) {
-    e = put_frame(true, static_cast<uint8_t>(op), data, false);
+  if (!may_deflate(data.size(), flags) || !put_deflated(op, data, flags)) {
+    if (Error e = put_frame(true, static_cast<uint8_t>(op), data, false)) return e;
   }
-  return e ? e : finish_send();
+  return finish_send();
 }
 
 Error Engine::begin_parts(uint32_t flags) {
@@ -122,8 +121,7 @@ Error Engine::send_message(const Message& m) {
   constexpr uint32_t kChecked = WS_SEND_NO_UTF8_CHECK | WS_SEND_NO_DEFLATE;
   if (may_deflate(m.data().size(), m.flags())) {
     if (Error e = check_whole(m.opcode(), m.data(), kChecked)) return e;
-    Error e;
-    if (put_deflated_message(m, &e)) return e ? e : finish_send();
+    if (put_deflated_message(m)) return finish_send();
   }
   if (masks() || m.data().size() <= kCopyBelow) return send(m.opcode(), m.data(), kChecked);
   if (Error e = send_borrowed(m.opcode(), m.data(), kChecked)) return e;
