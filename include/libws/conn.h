@@ -70,22 +70,24 @@ WS_API int ws_conn_get_deflate(const ws_conn *c, ws_deflate_info *out);
  * the turn ends; outside one, at once, unless WS_SEND_LATER.  Text must be UTF-8 (RFC 6455 5.6)
  * and is checked, unless WS_SEND_NO_UTF8_CHECK.  `data` may be NULL when `len` is 0.
  * Where permessage-deflate was agreed on, a message of at least deflate_min_bytes is compressed
- * before this returns, unless that would not make it smaller; `flags` choose for one message.
+ * before this returns, unless it would get larger (with WS_DEFLATE_DEDICATED: by more
+ * than 16 bytes); `flags` choose for one message.
  * Errors: CLOSED, FULL, STATE (a message sent in parts is unfinished), UTF8, INVALID, NOMEM. */
 WS_API int ws_conn_send(ws_conn *c, ws_opcode op, const void *data, size_t len, uint32_t flags);
 
 /* Queue one piece of a message of unknown length as a frame of its own (RFC 6455 5.4); `last`
  * ends it.  `op` must be the same for all pieces.  Text is checked over all of them: a piece may
  * end inside a code point, the last may not.  Control frames may pass between pieces.  Pieces are
- * compressed where that was agreed on, whatever their size, and each leaves at once; with no context
- * (WS_DEFLATE_SHARED) each for itself.  Errors: as ws_conn_send. */
+ * compressed where that was agreed on, whatever their size, and each leaves at once; with no
+ * context (WS_DEFLATE_SHARED) each for itself.  Errors: as ws_conn_send. */
 WS_API int ws_conn_send_part(ws_conn *c, ws_opcode op, const void *data, size_t len, int last);
 
 /* Flags of ws_conn_send for the message that the next ws_conn_send_part begins.  Optional.
  * Errors: CLOSED, STATE (a message sent in parts is unfinished), UNSUPPORTED (flags). */
 WS_API int ws_conn_begin_parts(ws_conn *c, uint32_t flags);
 
-/* Queue a prepared message; takes its own reference and, on servers, copies nothing.
+/* Queue a prepared message; takes its own reference and, on servers, copies no more than
+ * 256 bytes of it.
  * Compressed as by ws_conn_send, but each form of it only once; where messages may refer to earlier
  * ones, this one does not, and the next one after it cannot. */
 WS_API int ws_conn_send_message(ws_conn *c, ws_message *m);

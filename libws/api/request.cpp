@@ -1,6 +1,7 @@
 #include "libws/protocol/request.hpp"
 #include "libws/api/config.hpp"
 #include "libws/api/guard.hpp"
+#include "libws/protocol/limits.hpp"
 
 #include <libws/conn.h>
 #include <libws/request.h>
@@ -99,8 +100,8 @@ int ws_request_accept(ws_request* r, const ws_accept* how) {
     options.subprotocol = a.subprotocol;
     options.headers = {a.headers, a.header_count};
     options.user = a.user;
-    options.deflate = a.deflate;
-    options.deflate_recv = a.deflate_recv;
+    options.deflate = number_in(a.deflate);
+    options.deflate_recv = number_in(a.deflate_recv);
     if (a.handlers != nullptr) {
       if (Error e = read_config(a.handlers, &handlers, "ws_handlers")) return e;
       options.handlers = &handlers;

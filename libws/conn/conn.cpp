@@ -117,7 +117,7 @@ void Conn::settle() {
     transport_.end_writing();
     if (transport_.unsent() != 0) blocked_ = true;
   }
-  if (engine_.yielded() || (transport_.has_unread() && wants_input())) tell_later();
+  if ((engine_.yielded() && !paused_) || (transport_.has_unread() && wants_input())) tell_later();
   watch_what_is_wanted();
   arm_timer();
 }

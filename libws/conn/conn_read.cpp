@@ -10,8 +10,9 @@ namespace {
 // waits in the engine (bad_inputs 99, 180).
 constexpr int kEventsPerTurn = 256;
 
-// The same for what its compressed messages hold: a millisecond or two.
-constexpr int64_t kInflatePerTurn = int64_t{1} << 20;
+// The same for what its compressed messages hold: a millisecond or two.  A connection may be looked
+// at twice in a turn, when its bytes come and behind the others.
+constexpr int64_t kInflatePerTurn = int64_t{768} << 10;
 
 // While a request waits for its answer only this much of what follows is read.
 constexpr size_t kEarlyData = 16 * 1024;

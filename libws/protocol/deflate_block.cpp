@@ -11,6 +11,8 @@ constexpr size_t kShortSample = 256;
 constexpr size_t kLongSample = 1024;
 constexpr size_t kLong = 16 * 1024;
 
+constexpr size_t kFirstRoom = 32 * 1024;
+
 constexpr size_t kStoredMost = 0xffff;
 constexpr size_t kStoredHeader = 5;
 
@@ -41,8 +43,10 @@ bool looks_random(Bytes data) {
 
 Block* deflate_block(BlockPool& pool, Deflater& deflater, Bytes in, size_t most) {
   const size_t limit = most < SIZE_MAX - kFlushTailBytes ? most + kFlushTailBytes : SIZE_MAX;
-  // JSON and text become a third to a tenth.
-  Block* b = take_with_header_room(pool, in.size() / 4 + 256);
+  // JSON and text become a third to a tenth.  What becomes less must not wait in a queue in a block
+  // of a quarter, which nothing would count.
+  const size_t quarter = in.size() / 4 + 256;
+  Block* b = take_with_header_room(pool, quarter < kFirstRoom ? quarter : kFirstRoom);
   if (b == nullptr) return nullptr;
   for (;;) {
     std::span<uint8_t> out{b->tail(), b->room()};

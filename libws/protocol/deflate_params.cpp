@@ -79,14 +79,16 @@ void append_bits(String& out, std::string_view name, uint8_t bits) {
   out.push_back(static_cast<char>('0' + bits % 10));
 }
 
-// What a side with this wish deflates with, before the peer says less.
-uint8_t wished_send_bits(const DeflateWish& wish) {
-  return wish.send_takeover ? wish.window_bits : uint8_t{kMaxWindowBits};
+// What a side deflates with: our own window counts only where it costs us memory.  `told`: by the
+// peer, 0 if it said nothing.
+uint8_t send_bits(const DeflateWish& wish, bool takeover, uint8_t told) {
+  const uint8_t most = takeover ? wish.window_bits : uint8_t{kMaxWindowBits};
+  return told != 0 ? std::min(told, most) : most;
 }
 
 // zlib cannot deflate raw data into a window of 8 bits.
-bool can_compress(const DeflateWish& wish, uint8_t send_bits) {
-  return wish.compresses && send_bits > kMinWindowBits;
+bool can_compress(const DeflateWish& wish, uint8_t bits) {
+  return wish.compresses && bits > kMinWindowBits;
 }
 
 DeflateAgreed accept(const Params& offer, const DeflateWish& wish, String& answer) {
@@ -94,8 +96,7 @@ DeflateAgreed accept(const Params& offer, const DeflateWish& wish, String& answe
   agreed.on = true;
   agreed.send_takeover = wish.send_takeover && !offer.server_no_takeover;
   agreed.recv_takeover = wish.recv_takeover && !offer.client_no_takeover;
-  const uint8_t most = agreed.send_takeover ? wish.window_bits : uint8_t{kMaxWindowBits};
-  agreed.send_bits = offer.server_bits != 0 ? std::min(offer.server_bits, most) : most;
+  agreed.send_bits = send_bits(wish, agreed.send_takeover, offer.server_bits);
   agreed.compresses = can_compress(wish, agreed.send_bits);
 
   answer.append(kName);
@@ -121,19 +122,14 @@ void append_offer(String& out, const DeflateWish& wish, bool recv_takeover) {
   if (recv_takeover && wish.window_bits < kMaxWindowBits) {
     append_bits(out, kServerBits, wish.window_bits);
   }
-  if (wished_send_bits(wish) < kMaxWindowBits) {
-    append_bits(out, kClientBits, wish.window_bits);
-  } else {
-    append_flag(out, kClientBits);
-  }
+  // Without a value, though we may use less: servers are known that refuse a value below their own
+  // (npm ws), and none can gain from it what it can not gain by answering with one.
+  append_flag(out, kClientBits);
 }
 
 // Whether the answer accepts one of our offers: the first, with its window, or the one without
 // takeover.  A server may add no_context_takeover and windows to either.
 const char* check_accepts_offer(const Params& answer, const DeflateWish& wish) {
-  if (answer.client_bits > wished_send_bits(wish)) {
-    return "client_max_window_bits is larger than offered";
-  }
   if (answer.server_no_takeover) return nullptr;
   if (!wish.recv_takeover) return "server_no_context_takeover was asked for and is missing";
   if (wish.window_bits == kMaxWindowBits) return nullptr;
@@ -185,8 +181,7 @@ const char* check_deflate_answer(std::span<const Extension> answers, const Defla
   agreed->on = true;
   agreed->send_takeover = wish.send_takeover && !answer.client_no_takeover;
   agreed->recv_takeover = wish.recv_takeover && !answer.server_no_takeover;
-  // RFC 7692 7.1.2.2: the window we offered binds us even where the answer does not repeat it.
-  agreed->send_bits = answer.client_bits != 0 ? answer.client_bits : wished_send_bits(wish);
+  agreed->send_bits = send_bits(wish, agreed->send_takeover, answer.client_bits);
   if (answer.server_bits != 0) agreed->recv_bits = answer.server_bits;
   agreed->compresses = can_compress(wish, agreed->send_bits);
   return nullptr;

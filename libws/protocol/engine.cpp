@@ -216,6 +216,11 @@ void Engine::keepalive() {
       shared_.now_us >= stalled_us_ + limits_.send_us) {
     return abort(WS_ERR_TIMEOUT, 0, "the peer took nothing within the send timeout");
   }
+  // What the peer sent still waits here, and there may be more in the socket: the silence is ours.
+  if (input_pending()) {
+    last_rx_us_ = shared_.now_us;
+    return;
+  }
   if (limits_.idle_us != kNeverUs && shared_.now_us >= last_rx_us_ + limits_.idle_us) {
     return abort(WS_ERR_TIMEOUT, 0, "nothing received within the idle timeout");
   }

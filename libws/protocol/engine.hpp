@@ -214,6 +214,10 @@ class Engine {
   void deflate_info(ws_deflate_info* out) const;
 
  private:
+  // Payloads of prepared messages up to this are copied: cheaper than a counted reference and a
+  // slice of their own.
+  static constexpr size_t kCopyBelow = 256;
+
   enum class State : uint8_t { kOpening, kAnswering, kRefused, kOpen, kClosing, kDrain, kDone };
   // What a step of the receiver did.
   enum class Step : uint8_t { kEvent, kAgain, kMore };
@@ -278,6 +282,7 @@ class Engine {
   // engine_deflate.cpp
   DeflateWish deflate_wish(ws_deflate send, ws_deflate recv) const;
   void use_deflate(const DeflateAgreed& agreed);
+  void hold_window(uint32_t bytes);
   Contexts* contexts();
   int deflate_level(uint32_t flags) const {
     const int chosen = send_level(flags);
@@ -361,8 +366,9 @@ class Engine {
   Role role_;
   State state_ = State::kOpening;
   uint8_t close_flags_ = 0;
-  uint8_t sending_op_ = 0;   // a message sent in parts is unfinished
-  uint16_t part_flags_ = 0;  // of it, or of the next one
+  uint8_t sending_op_ = 0;    // a message sent in parts is unfinished
+  uint16_t part_flags_ = 0;   // of it, or of the next one
+  uint32_t window_held_ = 0;  // for the peer's messages, in the account of what connections hold
   DeflateAgreed deflate_;
   Utf8Validator sending_utf8_;  // of that message
   bool chunks_ : 1;
@@ -375,7 +381,6 @@ class Engine {
   bool drained_ : 1 = false;
   bool http_drain_ : 1 = false;  // kDrain after HTTP: bounded by bytes too
   bool yielded_ : 1 = false;
-  bool window_held_ : 1 = false;     // in the account of what connections hold
   bool deadline_moved_ : 1 = false;  // nearer, and nobody has asked since
 };
 

@@ -12,8 +12,9 @@
 namespace libws {
 namespace {
 
-// Payloads up to this are copied behind the frame before them, so that small ones leave together.
-constexpr size_t kCopyBelow = 4096;
+// Payloads up to this are copied behind the frame before them, so that small ones leave together;
+// the block they were made in is used again.
+constexpr size_t kKeepBlockAbove = 4096;
 
 // Defaults of deflate_min_bytes: where compressing begins to pay (docs/compression.md).
 constexpr uint64_t kMinAlone = 256;
@@ -50,10 +51,15 @@ void Engine::use_deflate(const DeflateAgreed& agreed) {
     const uint64_t least = agreed.send_takeover ? kMinWithContext : kMinAlone;
     deflate_from_ = limits_.deflate_min != 0 ? limits_.deflate_min : least;
   }
-  if (!agreed.recv_takeover) return;
   // The window has to be there when the peer fills it, so its room is taken at once.
-  shared_.deflate.hold(uint64_t{1} << agreed.recv_bits);
-  window_held_ = true;
+  hold_window(agreed.recv_takeover ? uint32_t{1} << agreed.recv_bits : 0);
+}
+
+// Instead of what was held before.
+void Engine::hold_window(uint32_t bytes) {
+  shared_.deflate.let_go(window_held_);
+  shared_.deflate.hold(bytes);
+  window_held_ = bytes;
 }
 
 // Null: out of memory.
@@ -62,7 +68,7 @@ Engine::Contexts* Engine::contexts() {
   return contexts_;
 }
 
-// Null: there is none to be had, and the message goes as it is.
+// Null: there is none to be had.
 Deflater* Engine::deflater(uint32_t flags) {
   const int level = deflate_level(flags);
   Deflater* own = deflate_.send_takeover ? own_deflater(level) : nullptr;
@@ -105,7 +111,7 @@ Error Engine::put_block(bool fin, uint8_t opcode, Block* b) {
   uint8_t* payload = b->bytes() + b->begin;
   Error e;
   uint32_t key = 0;
-  if (len <= kCopyBelow) {
+  if (len <= kKeepBlockAbove) {
     e = put_frame(fin, opcode, {payload, len}, false);
     shared_.blocks.give(b);
     return e;
@@ -157,13 +163,15 @@ bool Engine::put_deflated(ws_opcode op, Bytes data, uint32_t flags) {
 Error Engine::put_deflated_part(uint8_t opcode, Bytes data, bool last) {
   if (data.empty()) return put_frame(last, opcode, {&kEmptyMessage, last ? 1u : 0u}, false);
   Block* b = nullptr;
-  if (looks_random(data)) {
+  if ((part_flags_ & WS_SEND_DEFLATE) == 0 && looks_random(data)) {
     b = stored_block(shared_.blocks, data, last);
     forget_sent();
   } else if (Deflater* d = deflater(part_flags_)) {
     b = deflate_block(shared_.blocks, *d, data, SIZE_MAX);
     if (b == nullptr) d->restart();
     if (b != nullptr && last) b->end -= kFlushTailBytes;
+  } else {
+    b = stored_block(shared_.blocks, data, last);
   }
   if (b == nullptr) return fail(WS_ERR_NOMEM, "part of %zu bytes", data.size());
   const size_t wire = b->size();
@@ -208,8 +216,7 @@ void Engine::free_deflater() {
 void Engine::drop_contexts() {
   free_deflater();
   delete std::exchange(contexts_, nullptr);
-  if (window_held_) shared_.deflate.let_go(uint64_t{1} << deflate_.recv_bits);
-  window_held_ = false;
+  hold_window(0);
 }
 
 void Engine::deflate_info(ws_deflate_info* out) const {

@@ -47,6 +47,8 @@ Error Engine::start_client(const OpenRequest& open) {
   if (out == nullptr) return fail(WS_ERR_NOMEM, "request");
   std::memcpy(out, head.data(), head.size());
   outbox_.commit(head.size());
+  // Offered is promised: clients that wait for their answers at the same time share the budget.
+  if (opening_->deflate.recv_takeover) hold_window(uint32_t{1} << limits_.deflate_window_bits);
   return Error();
 }
 

@@ -158,9 +158,10 @@ uint64_t Engine::message_room(uint8_t first) const {
   const uint64_t used = open ? partial_->message_bytes : 0;
   uint64_t limit = limits_.max_message;
   if (open ? partial_->compressed : (first & kRsv1Bit) != 0) {
-    // What does not compress grows a little (RFC 7692 leaves that to the sender); what is inside
-    // is bounded by take_inflated().
-    const uint64_t slack = limit / 1000 + 64;
+    // What does not compress grows, by up to 11 bytes for each piece that its sender flushes (RFC
+    // 7692 leaves that to the sender).  No memory is taken for it, and what is inside is bounded by
+    // take_inflated().
+    const uint64_t slack = limit + 64;
     limit = limit < UINT64_MAX - slack ? limit + slack : UINT64_MAX;
   }
   return limit - used;

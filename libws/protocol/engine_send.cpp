@@ -6,14 +6,6 @@
 #include <cassert>
 
 namespace libws {
-namespace {
-
-// Payloads up to this are copied even when they could be shared: cheaper than a counted
-// reference and a slice of their own.
-constexpr size_t kCopyBelow = 256;
-
-}  // namespace
-
 Error Engine::check_send(ws_opcode op, Bytes data, uint32_t flags, const char* what) const {
   if (state_ != State::kOpen) return fail(WS_ERR_CLOSED, "%s: the connection is not open", what);
   if (op != WS_OP_TEXT && op != WS_OP_BINARY) {

@@ -35,7 +35,10 @@ Error set_small(const char* name, uint32_t value, uint32_t least, uint32_t most,
 }
 
 Error set_deflate(const ws_conn_config& c, Limits* l) {
-  if (Error e = choose_deflate(c.deflate, c.deflate_recv, &l->deflate, &l->deflate_recv)) return e;
+  if (Error e = choose_deflate(number_in(c.deflate), number_in(c.deflate_recv), &l->deflate,
+                               &l->deflate_recv)) {
+    return e;
+  }
   if (Error e = set_small("deflate_level", c.deflate_level, 1, 9, &l->deflate_level)) return e;
   if (Error e =
           set_small("deflate_window_bits", c.deflate_window_bits, 9, 15, &l->deflate_window_bits)) {
@@ -51,15 +54,15 @@ Error set_deflate(const ws_conn_config& c, Limits* l) {
 
 }  // namespace
 
-Error choose_deflate(ws_deflate send, ws_deflate recv, ws_deflate* send_out, ws_deflate* recv_out) {
+Error choose_deflate(int send, int recv, ws_deflate* send_out, ws_deflate* recv_out) {
   if (send < WS_DEFLATE_DEFAULT || send > WS_DEFLATE_DEDICATED) {
-    return fail(WS_ERR_INVALID, "deflate: %d is not a ws_deflate", static_cast<int>(send));
+    return fail(WS_ERR_INVALID, "deflate: %d is not a ws_deflate", send);
   }
   if (recv < WS_DEFLATE_DEFAULT || recv > WS_DEFLATE_DEDICATED) {
-    return fail(WS_ERR_INVALID, "deflate_recv: %d is not a ws_deflate", static_cast<int>(recv));
+    return fail(WS_ERR_INVALID, "deflate_recv: %d is not a ws_deflate", recv);
   }
-  if (send != WS_DEFLATE_DEFAULT) *send_out = *recv_out = send;
-  if (recv != WS_DEFLATE_DEFAULT) *recv_out = recv;
+  if (send != WS_DEFLATE_DEFAULT) *send_out = *recv_out = static_cast<ws_deflate>(send);
+  if (recv != WS_DEFLATE_DEFAULT) *recv_out = static_cast<ws_deflate>(recv);
   // Whoever agrees to the extension must take what the peer compresses (RFC 7692 6).
   if (*recv_out == WS_DEFLATE_OFF && *send_out != WS_DEFLATE_OFF) {
     return fail(WS_ERR_INVALID, "deflate_recv is OFF and deflate is not");

@@ -7,6 +7,7 @@
 #include <libws/config.h>
 
 #include <cstdint>
+#include <cstring>
 
 namespace libws {
 
@@ -49,8 +50,17 @@ struct Limits {
   static Error from(const ws_conn_config& config, Limits* out);
 };
 
-// The modes of the two directions: what is DEFAULT here leaves *_out as it is, or follows the
-// other. Errors: INVALID.
-Error choose_deflate(ws_deflate send, ws_deflate recv, ws_deflate* send_out, ws_deflate* recv_out);
+// What a C program put there, which may be anything; C++ must not load it as a ws_deflate before it
+// is known to be one.
+inline int number_in(const ws_deflate& mode) {
+  int number;
+  static_assert(sizeof number == sizeof mode);
+  std::memcpy(&number, &mode, sizeof number);
+  return number;
+}
+
+// The modes of the two directions, by number: what is DEFAULT here leaves *_out as it is, or
+// follows the other.  Errors: INVALID.
+Error choose_deflate(int send, int recv, ws_deflate* send_out, ws_deflate* recv_out);
 
 }  // namespace libws

@@ -129,9 +129,10 @@ Block* Message::make_form(BlockPool& blocks, DeflatePool& pool, int window_bits,
   if (data_.empty() || (!forced && looks_random(data_))) return nullptr;
   Deflater* d = pool.fresh_deflater(window_bits, level);
   if (d == nullptr) return nullptr;
-  ++pool.deflated;
   Block* b = deflate_block(blocks, *d, data_, forced ? SIZE_MAX : data_.size() - 1);
-  if (b != nullptr) b->end -= kFlushTailBytes;
+  if (b == nullptr) return nullptr;
+  b->end -= kFlushTailBytes;
+  ++pool.deflated;
   return b;
 }
 

@@ -19,8 +19,8 @@ namespace libws {
 struct AcceptOptions {
   const char* subprotocol = nullptr;
   std::span<const ws_header> headers;
-  ws_deflate deflate = WS_DEFLATE_DEFAULT;
-  ws_deflate deflate_recv = WS_DEFLATE_DEFAULT;
+  int deflate = WS_DEFLATE_DEFAULT;  // ws_deflate, not checked yet
+  int deflate_recv = WS_DEFLATE_DEFAULT;
   const ws_handlers* handlers = nullptr;  // for the host; the protocol does not look at it
   void* user = nullptr;
 };

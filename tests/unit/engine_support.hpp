@@ -3,6 +3,8 @@
 // through the landing buffer; expect_same_events() does all of them and compares the logs.
 #pragma once
 
+#include "hex_support.hpp"
+
 #include "libws/base/crypto.hpp"
 #include "libws/base/fault.hpp"
 #include "libws/protocol/engine.hpp"
@@ -26,34 +28,6 @@ extern "C" {
 }
 
 namespace libws::test {
-
-inline std::string hex(std::string_view s) {
-  static const char digits[] = "0123456789abcdef";
-  std::string out;
-  for (char signed_char : s) {
-    const auto c = static_cast<unsigned char>(signed_char);
-    out += digits[c >> 4];
-    out += digits[c & 15];
-  }
-  return out;
-}
-
-// "81 05 68" -> bytes
-inline std::string unhex(std::string_view s) {
-  std::string out;
-  int high = -1;
-  for (char c : s) {
-    int v = c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-    if (v < 0) continue;
-    if (high < 0) {
-      high = v;
-    } else {
-      out += static_cast<char>(high * 16 + v);
-      high = -1;
-    }
-  }
-  return out;
-}
 
 constexpr uint32_t kTestKey = 0xd4c3b2a1;
 
@@ -85,6 +59,39 @@ inline std::string raw_header(Role role, uint8_t first, uint8_t length7,
   return out;
 }
 
+// A frame that an engine sent, unmasked.
+struct Sent {
+  uint8_t opcode;
+  bool fin;
+  bool rsv1;
+  bool masked;
+  uint32_t key;
+  std::string payload;
+};
+
+// `deflate`: RSV1 may be set.
+inline std::vector<Sent> frames_in(const std::string& output, bool deflate = false) {
+  std::vector<Sent> frames;
+  size_t at = 0;
+  while (at < output.size()) {
+    const auto* p = reinterpret_cast<const uint8_t*>(output.data()) + at;
+    bool masked = (p[1] & 0x80) != 0;
+    FrameHeader h;
+    const char* why = nullptr;
+    assert_int_equal(static_cast<int>(decode_frame(p, output.size() - at, masked, deflate,
+                                                   UINT64_MAX, &h, &why)),
+                     static_cast<int>(FrameStatus::kOk));
+    std::string payload = output.substr(at + h.size, static_cast<size_t>(h.length));
+    assert_int_equal(payload.size(), h.length);
+    if (masked && !payload.empty()) {
+      mask_in_place(reinterpret_cast<uint8_t*>(payload.data()), payload.size(), h.key);
+    }
+    frames.push_back({h.opcode, h.fin, h.rsv1, masked, h.key, payload});
+    at += h.size + static_cast<size_t>(h.length);
+  }
+  return frames;
+}
+
 inline std::string close_body(uint16_t code, std::string_view reason = "") {
   std::string body;
   body += static_cast<char>(code >> 8);
@@ -108,13 +115,21 @@ struct Setup {
   Role role = Role::kServer;
   bool chunks = false;
   std::function<void(Limits&)> limits;
+  std::string extensions = {};  // Sec-WebSocket-Extensions of the peer: its offer, or its answer
+  std::function<int64_t()> inflate_budget = {};  // each turn's; none: without end
+  EngineResources* shared = nullptr;             // another peer's
 };
 
 class Peer final : private RequestHost {
  public:
-  explicit Peer(const Setup& setup) : role_(setup.role), resources_(8192, test_random, &seed_) {
+  explicit Peer(const Setup& setup)
+      : role_(setup.role),
+        own_(8192, test_random, &seed_),
+        resources_(setup.shared != nullptr ? *setup.shared : own_),
+        extensions_(setup.extensions),
+        budget_(setup.inflate_budget) {
     if (setup.limits) setup.limits(limits_);
-    resources_.now_us = 1'000'000;
+    if (setup.shared == nullptr) resources_.now_us = 1'000'000;
     engine = std::make_unique<Engine>(role_, limits_, resources_, setup.chunks);
     engine->tick();
   }
@@ -130,11 +145,14 @@ class Peer final : private RequestHost {
   }
 
   void open() {
+    std::string field;
+    if (!extensions_.empty()) field = "Sec-WebSocket-Extensions: " + extensions_ + "\r\n";
     if (role_ == Role::kServer) {
-      feed(kRequest);
+      feed(std::string_view(kRequest).substr(0, std::strlen(kRequest) - 2));
+      feed(field + "\r\n");
     } else {
       start_client();
-      feed(switching_protocols());
+      feed(switching_protocols(field.c_str()));
     }
     assert_string_equal(events.c_str(), role_ == Role::kServer ? "REQUEST OPEN " : "OPEN ");
     flush();
@@ -187,8 +205,16 @@ class Peer final : private RequestHost {
   }
 
   void pull() {
+    do pull_turn();
+    while (engine->yielded());
+  }
+
+  // As an owner's turn does it, until the budget is used up.
+  void pull_turn() {
+    if (budget_) resources_.inflate_budget = budget_();
     Event ev;
     while (engine->next(ev)) log(ev);
+    if (engine->yielded()) ++yields;
   }
 
   // Everything the engine wants to write, as a peer that reads at once would get it.
@@ -223,6 +249,7 @@ class Peer final : private RequestHost {
   std::string output;
   std::string key;
   size_t landed = 0;
+  size_t yields = 0;   // turns that ended because inflate_budget was used up
   bool answer = true;  // accept requests as they come
   std::function<void(const Event&)> on_event;
 
@@ -275,7 +302,10 @@ class Peer final : private RequestHost {
   Role role_;
   uint8_t seed_ = 1;
   Limits limits_;
-  EngineResources resources_;
+  EngineResources own_;
+  EngineResources& resources_;
+  std::string extensions_;
+  std::function<int64_t()> budget_;
   std::string buffer_;
   std::string part_;
 };

@@ -2,6 +2,8 @@
 // a stream with its input and its output cut in any way.
 #pragma once
 
+#include "hex_support.hpp"
+
 #include "libws/base/fault.hpp"
 #include "libws/protocol/deflater.hpp"
 #include "libws/protocol/inflater.hpp"
@@ -26,14 +28,6 @@ namespace libws::test {
 
 constexpr size_t kAll = size_t{1} << 24;
 constexpr std::string_view kTail{"\x00\x00\xff\xff", 4};
-
-inline std::string unhex(std::string_view s) {
-  std::string out;
-  for (size_t i = 0; i + 1 < s.size(); i += 2) {
-    out += static_cast<char>(std::stoi(std::string(s.substr(i, 2)), nullptr, 16));
-  }
-  return out;
-}
 
 inline void assert_same(std::string_view got, std::string_view want) {
   assert_int_equal(got.size(), want.size());

@@ -8,36 +8,6 @@ using namespace libws::test;
 
 namespace {
 
-struct Sent {
-  uint8_t opcode;
-  bool fin;
-  bool masked;
-  uint32_t key;
-  std::string payload;
-};
-
-std::vector<Sent> frames_in(const std::string& output) {
-  std::vector<Sent> frames;
-  size_t at = 0;
-  while (at < output.size()) {
-    const auto* p = reinterpret_cast<const uint8_t*>(output.data()) + at;
-    bool masked = (p[1] & 0x80) != 0;
-    FrameHeader h;
-    const char* why = nullptr;
-    assert_int_equal(
-        static_cast<int>(decode_frame(p, output.size() - at, masked, false, UINT64_MAX, &h, &why)),
-        static_cast<int>(FrameStatus::kOk));
-    std::string payload = output.substr(at + h.size, static_cast<size_t>(h.length));
-    assert_int_equal(payload.size(), h.length);
-    if (masked && !payload.empty()) {
-      mask_in_place(reinterpret_cast<uint8_t*>(payload.data()), payload.size(), h.key);
-    }
-    frames.push_back({h.opcode, h.fin, masked, h.key, payload});
-    at += h.size + static_cast<size_t>(h.length);
-  }
-  return frames;
-}
-
 Error send(Peer& p, const std::string& text) { return p.engine->send(WS_OP_TEXT, bytes(text), 0); }
 
 // req: 54, 55, 59, 61, 69

@@ -35,12 +35,20 @@ void test_limits_zero_means_the_documented_default(void**) {
   assert_int_equal(l.send_high, 256 * 1024);
   assert_int_equal(l.send_low, 64 * 1024);
   assert_int_equal(l.send_limit, 16 << 20);
+  assert_int_equal(l.deflate, WS_DEFLATE_SHARED);
+  assert_int_equal(l.deflate_recv, WS_DEFLATE_SHARED);
+  assert_int_equal(l.deflate_level, 1);
+  assert_int_equal(l.deflate_window_bits, 12);
+  assert_int_equal(l.deflate_mem_level, 5);
+  assert_int_equal(l.deflate_idle_us, 30'000'000);
+  assert_int_equal(l.deflate_min, 0);  // by mode: test_engine_deflate.cpp
 }
 
 void test_limits_times_are_bounded(void**) {
   uint32_t ws_conn_config::*members[] = {
       &ws_conn_config::handshake_timeout_ms, &ws_conn_config::send_timeout_ms,
-      &ws_conn_config::idle_timeout_ms, &ws_conn_config::close_timeout_ms};
+      &ws_conn_config::idle_timeout_ms, &ws_conn_config::close_timeout_ms,
+      &ws_conn_config::deflate_idle_ms};
   for (auto member : members) {
     ws_conn_config c = zeroed();
     Limits l;
@@ -122,6 +130,74 @@ void test_limits_unknown_flags_are_refused(void**) {
   expect_invalid(c, WS_ERR_UNSUPPORTED);
 }
 
+void test_limits_deflate_numbers_at_their_bounds(void**) {
+  const struct {
+    uint32_t ws_conn_config::*in;
+    uint8_t Limits::*out;
+    uint32_t least, most;
+    const char* name;
+  } members[] = {
+      {&ws_conn_config::deflate_level, &Limits::deflate_level, 1, 9, "deflate_level"},
+      {&ws_conn_config::deflate_window_bits, &Limits::deflate_window_bits, 9, 15,
+       "deflate_window_bits"},
+      {&ws_conn_config::deflate_mem_level, &Limits::deflate_mem_level, 1, 9, "deflate_mem_level"},
+  };
+  for (const auto& m : members) {
+    ws_conn_config c = zeroed();
+    for (uint32_t value = m.least; value <= m.most; ++value) {
+      c.*m.in = value;
+      Limits l;
+      assert_false(Limits::from(c, &l).failed());
+      assert_int_equal(l.*m.out, value);
+    }
+    for (uint32_t bad : {m.least - 1, m.most + 1, uint32_t{256} + m.least, UINT32_MAX}) {
+      if (bad == 0) continue;  // the default
+      c.*m.in = bad;
+      expect_invalid(c);
+      assert_non_null(std::strstr(last_detail(), m.name));
+    }
+  }
+}
+
+void test_limits_deflate_bytes_and_idle_take_any(void**) {
+  ws_conn_config c = zeroed();
+  for (uint64_t value :
+       {uint64_t{1}, uint64_t{256}, uint64_t{WS_UNLIMITED} - 1, uint64_t{WS_UNLIMITED}}) {
+    c.deflate_min_bytes = value;
+    Limits l;
+    assert_false(Limits::from(c, &l).failed());
+    assert_true(l.deflate_min == value);
+  }
+  Limits l;
+  c.deflate_idle_ms = 1;
+  assert_false(Limits::from(c, &l).failed());
+  assert_int_equal(l.deflate_idle_us, 1000);
+  c.deflate_idle_ms = WS_NEVER;
+  assert_false(Limits::from(c, &l).failed());
+  assert_true(l.deflate_idle_us == kNeverUs);
+}
+
+// What we receive with follows what we send with, unless it is given.
+void test_limits_deflate_modes_of_the_two_directions(void**) {
+  for (int send = WS_DEFLATE_DEFAULT; send <= WS_DEFLATE_DEDICATED; ++send) {
+    for (int recv = WS_DEFLATE_DEFAULT; recv <= WS_DEFLATE_DEDICATED; ++recv) {
+      ws_conn_config c = zeroed();
+      c.deflate = static_cast<ws_deflate>(send);
+      c.deflate_recv = static_cast<ws_deflate>(recv);
+      const int sends = send != WS_DEFLATE_DEFAULT ? send : WS_DEFLATE_SHARED;
+      const int receives = recv != WS_DEFLATE_DEFAULT ? recv : sends;
+      if (receives == WS_DEFLATE_OFF && sends != WS_DEFLATE_OFF) {
+        expect_invalid(c);  // RFC 7692 6: who agrees takes what comes
+        continue;
+      }
+      Limits l;
+      assert_false(Limits::from(c, &l).failed());
+      assert_int_equal(l.deflate, sends);
+      assert_int_equal(l.deflate_recv, receives);
+    }
+  }
+}
+
 }  // namespace
 
 int main() {
@@ -132,6 +208,9 @@ int main() {
       cmocka_unit_test(test_limits_marks_are_in_order),
       cmocka_unit_test(test_limits_fragments_follow_the_message),
       cmocka_unit_test(test_limits_unknown_flags_are_refused),
+      cmocka_unit_test(test_limits_deflate_numbers_at_their_bounds),
+      cmocka_unit_test(test_limits_deflate_bytes_and_idle_take_any),
+      cmocka_unit_test(test_limits_deflate_modes_of_the_two_directions),
   };
   return cmocka_run_group_tests_name("limits", tests, nullptr, nullptr);
 }
