@@ -2,7 +2,8 @@
  * A client for the interop suites, on the public C API alone: `client_echo [OPTION]... URL`.
  *
  * It sends text and binary messages of every interesting size to an echo server, checks what comes
- * back, pings, closes with 1000 and prints how it went as one line of JSON.  With --rounds it stays
+ * back, pings, closes with 1000 and prints how it went as one line of JSON.  With --mixed they are
+ * 50 for compression: like ones first, then up to 1 MiB, some in pieces.  With --rounds it stays
  * instead, while the test kills and restarts the server: whenever the connection is lost it queues
  * messages, and each round ends when all of them have come back in order.  --times makes several
  * connections, one after another, with the same TLS settings.
@@ -16,8 +17,10 @@
 
 enum { kMaxHeaders = 16, kMaxSubprotocols = 8, kUnit = 10, kPrime = 65521 };
 enum { kSendLimit = 64 << 20, kMaxSize = 16 << 20 };
+enum { kTicks = 30, kTickSize = 1200, kNoiseSize = 65536, kPieces = 4, kPiecesEvery = 5 };
 
 static const size_t sizes[] = {0, 1, 125, 126, 127, 65535, 65536, 1 << 20, kMaxSize};
+static const size_t mixed_sizes[] = {0, 1, 125, 126, 127, 255, 256, 257, kNoiseSize, 1 << 20};
 static const char ping_payload[] = "interop";
 
 struct options {
@@ -28,13 +31,14 @@ struct options {
   const char* subprotocols[kMaxSubprotocols];
   size_t max_size; /* the longest message to send */
   uint32_t times, rounds, queue, deadline_ms;
+  int mixed;
 };
 
 struct run {
   const struct options* options;
   ws_loop* loop;
   ws_client* client;
-  size_t step; /* two for each size: binary, text */
+  size_t step; /* two for each size: binary, text; of --mixed, the ticks come first */
   unsigned messages, pongs, attempts, opened, rounds, failed_attempts;
   unsigned long next_sent, next_expected; /* with --rounds */
   int done;                               /* everything came back */
@@ -44,8 +48,9 @@ struct run {
   char how_detail[512], how_reason[124];
   ws_tls_info tls;
   char tls_version[32], tls_cipher[64], tls_name[256], tls_subject[256];
-  char subprotocol[128];
-  int status; /* of the HTTP response */
+  char subprotocol[128], extensions[256];
+  int status;                           /* of the HTTP response */
+  ws_deflate_info deflate, after_ticks; /* at the end, and when the last of kTicks had come back */
 };
 
 static void fill(char* to, size_t size, ws_opcode op) {
@@ -58,6 +63,18 @@ static void fill(char* to, size_t size, ws_opcode op) {
       size_t at = i % kPrime;
       to[i] = (char)(unsigned char)((at * 7 + (at >> 8) * 13) & 0xff);
     }
+  }
+}
+
+/* Bytes without a pattern, or hexadecimal digits: the same ones each time. */
+static void fill_noise(char* to, size_t size, int digits) {
+  uint32_t state = 2463534242u;
+  size_t i;
+  for (i = 0; i < size; i++) {
+    state ^= state << 13;
+    state ^= state >> 17;
+    state ^= state << 5;
+    to[i] = digits ? "0123456789abcdef"[state >> 28] : (char)(unsigned char)(state >> 24);
   }
 }
 
@@ -76,41 +93,84 @@ static void wrong(struct run* r, const char* what, const char* detail) {
 
 /* --- Echo: one message at a time, so that a wrong one is found where it is. */
 
-static ws_opcode step_opcode(size_t step) { return step % 2 == 0 ? WS_OP_BINARY : WS_OP_TEXT; }
+struct message {
+  ws_opcode op;
+  size_t size;
+  char* data; /* to be freed */
+};
 
 static size_t step_count(const struct options* o) {
   size_t n = 0;
+  if (o->mixed) return kTicks + 2 * sizeof mixed_sizes / sizeof mixed_sizes[0];
   while (n < sizeof sizes / sizeof sizes[0] && sizes[n] <= o->max_size) n++;
   return 2 * n;
 }
 
+static struct message step_message(const struct run* r) {
+  struct message m;
+  int tick = r->options->mixed && r->step < kTicks;
+  m.op = r->step % 2 == 0 ? WS_OP_BINARY : WS_OP_TEXT;
+  if (tick) {
+    m.size = kTickSize;
+  } else if (r->options->mixed) {
+    m.size = mixed_sizes[(r->step - kTicks) / 2];
+    if (m.size > r->options->max_size) m.size = r->options->max_size;
+  } else {
+    m.size = sizes[r->step / 2];
+  }
+  m.data = malloc(m.size + 1);
+  if (m.data == NULL) abort();
+  if (tick) { /* alone they compress badly, and each says little that is new */
+    fill_noise(m.data, m.size, 1);
+    m.data[m.size / 2] = (char)('A' + r->step % 26);
+  } else if (r->options->mixed && m.size == kNoiseSize && m.op == WS_OP_BINARY) {
+    fill_noise(m.data, m.size, 0);
+  } else {
+    fill(m.data, m.size, m.op);
+  }
+  return m;
+}
+
+/* The second one empty, and text cut anywhere. */
+static int send_pieces(ws_conn* c, const struct message* m) {
+  size_t piece = m->size / kPieces + 1, at = 0;
+  int i, status = 0;
+  for (i = 0; i < kPieces && status >= 0; i++) {
+    size_t len = i == 1 ? 0 : piece;
+    if (i == kPieces - 1 || len > m->size - at) len = m->size - at;
+    status = ws_conn_send_part(c, m->op, m->data + at, len, i == kPieces - 1);
+    at += len;
+  }
+  return status;
+}
+
 static void send_step(struct run* r, ws_conn* c) {
-  size_t size = sizes[r->step / 2];
-  char* data = malloc(size + 1);
+  struct message m = step_message(r);
   int status;
-  if (data == NULL) abort();
-  fill(data, size, step_opcode(r->step));
-  status = ws_conn_send(c, step_opcode(r->step), data, size, 0);
-  free(data);
+  if (r->options->mixed && r->step % kPiecesEvery == 0) {
+    status = send_pieces(c, &m);
+  } else {
+    status = ws_conn_send(c, m.op, m.data, m.size, 0);
+  }
+  free(m.data);
   if (status < 0) wrong(r, "send", ws_last_detail());
 }
 
 static void echo_message(struct run* r, ws_conn* c, ws_opcode op, const void* data, size_t len) {
-  size_t size = sizes[r->step / 2];
-  char* wanted = malloc(size + 1);
-  int same;
-  if (wanted == NULL) abort();
-  fill(wanted, size, step_opcode(r->step));
-  same = op == step_opcode(r->step) && len == size && (len == 0 || memcmp(data, wanted, len) == 0);
-  free(wanted);
+  struct message m = step_message(r);
+  int same = op == m.op && len == m.size && (len == 0 || memcmp(data, m.data, len) == 0);
+  free(m.data);
   if (!same) {
     char detail[80];
-    snprintf(detail, sizeof detail, "opcode %d, %zu bytes, for %zu", (int)op, len, size);
+    snprintf(detail, sizeof detail, "opcode %d, %zu bytes, for %zu", (int)op, len, m.size);
     wrong(r, "echo", detail);
     return;
   }
   r->messages++;
   r->step++;
+  if (r->step == kTicks && ws_conn_get_deflate(c, &r->after_ticks) < 0) {
+    wrong(r, "deflate", ws_last_detail());
+  }
   if (r->step < step_count(r->options)) {
     send_step(r, c);
   } else if (ws_conn_ping(c, ping_payload, sizeof ping_payload - 1) < 0) {
@@ -124,6 +184,7 @@ static void on_pong(ws_conn* c, const void* data, size_t len, void* user) {
   r->pongs++;
   if (r->done) return;
   r->done = 1;
+  if (ws_conn_get_deflate(c, &r->deflate) < 0) wrong(r, "deflate", ws_last_detail());
   if (ws_conn_close(c, 1000, "done") < 0) wrong(r, "close", ws_last_detail());
 }
 
@@ -172,11 +233,13 @@ static void keep_tls(struct run* r, const ws_tls_info* info) {
 
 static void on_open(ws_conn* c, void* user) {
   struct run* r = user;
+  const char* extensions = ws_client_response_header(r->client, "Sec-WebSocket-Extensions", NULL);
   ws_tls_info info;
   WS_INIT(&info);
   r->opened++;
   if (ws_conn_get_tls(c, &info) == WS_OK) keep_tls(r, &info);
   copy(r->subprotocol, sizeof r->subprotocol, ws_conn_subprotocol(c));
+  if (extensions != NULL) copy(r->extensions, sizeof r->extensions, extensions);
   r->status = ws_client_response_status(r->client);
   if (r->options->rounds == 0) send_step(r, c);
 }
@@ -240,6 +303,16 @@ static void print_string(const char* name, const char* value) {
   putchar('"');
 }
 
+static void print_deflate(const char* name, const ws_deflate_info* d) {
+  printf(", \"%s\": {\"agreed\": %s, \"sends\": [%s, %u], \"receives\": [%s, %u]", name,
+         d->flags & WS_DEFLATE_AGREED ? "true" : "false",
+         d->flags & WS_DEFLATE_SEND_TAKEOVER ? "true" : "false", d->send_window_bits,
+         d->flags & WS_DEFLATE_RECV_TAKEOVER ? "true" : "false", d->recv_window_bits);
+  printf(", \"sent\": [%llu, %llu], \"received\": [%llu, %llu]}",
+         (unsigned long long)d->sent_plain_bytes, (unsigned long long)d->sent_wire_bytes,
+         (unsigned long long)d->received_plain_bytes, (unsigned long long)d->received_wire_bytes);
+}
+
 static void report(const struct run* r) {
   printf("{\"ok\": %s", r->done && r->wrong[0] == '\0' ? "true" : "false");
   printf(", \"error\": %d, \"code\": %u, \"sent_code\": %u, \"clean\": %s", r->how.error,
@@ -258,6 +331,9 @@ static void report(const struct run* r) {
   print_string("server_name", r->tls_name);
   print_string("peer_subject", r->tls_subject);
   print_string("subprotocol", r->subprotocol);
+  print_string("extensions", r->extensions);
+  print_deflate("deflate", &r->deflate);
+  print_deflate("after_ticks", &r->after_ticks);
   printf("}\n");
   fflush(stdout);
 }
@@ -283,6 +359,8 @@ static int run_once(const struct options* o) {
   ws_timer* deadline = NULL;
   int status;
   memset(&r, 0, sizeof r);
+  WS_INIT(&r.deflate);
+  WS_INIT(&r.after_ticks);
   r.options = o;
   cfg.handlers = &handlers;
   cfg.conn = &o->conn;
@@ -316,7 +394,9 @@ static void usage(void) {
       "  --proxy URL | --proxy-env | --proxy-cacert FILE | --connect-to HOST:PORT\n"
       "  --subprotocol NAME | -H 'NAME: VALUE' | --max-size BYTES | --redirects N\n"
       "  --times N | --rounds N | --queue N | --retries N | --retry-ms MIN:MAX\n"
-      "  --handshake-ms N | --deadline-ms N\n",
+      "  --handshake-ms N | --deadline-ms N\n"
+      "  --deflate off|shared|dedicated | --deflate-recv shared|dedicated | --window BITS\n"
+      "  --level N | --deflate-min BYTES | --mixed\n",
       stderr);
   exit(2);
 }
@@ -326,6 +406,13 @@ static uint32_t number(const char* text) {
   unsigned long value = strtoul(text, &end, 10);
   if (end == text || *end != '\0' || value > INT32_MAX) usage();
   return (uint32_t)value;
+}
+
+static ws_deflate mode(const char* text) {
+  if (strcmp(text, "off") == 0) return WS_DEFLATE_OFF;
+  if (strcmp(text, "shared") == 0) return WS_DEFLATE_SHARED;
+  if (strcmp(text, "dedicated") != 0) usage();
+  return WS_DEFLATE_DEDICATED;
 }
 
 static void add_header(struct options* o, char* line) {
@@ -350,6 +437,8 @@ static int is_flag(struct options* o, const char* name) {
     o->tls.verify = WS_TLS_VERIFY_NONE;
   } else if (strcmp(name, "--proxy-env") == 0) {
     o->client.flags |= WS_CLIENT_PROXY_ENV;
+  } else if (strcmp(name, "--mixed") == 0) {
+    o->mixed = 1;
   } else {
     return 0;
   }
@@ -385,6 +474,8 @@ static int set_number(struct options* o, const char* name, const char* value) {
                        {"--queue", &o->queue},
                        {"--retries", &o->client.retry_count},
                        {"--handshake-ms", &o->conn.handshake_timeout_ms},
+                       {"--window", &o->conn.deflate_window_bits},
+                       {"--level", &o->conn.deflate_level},
                        {"--deadline-ms", &o->deadline_ms}};
   size_t i;
   if (strcmp(name, "--max-size") == 0) {
@@ -404,6 +495,12 @@ static void set_option(struct options* o, const char* name, char* value) {
     add_header(o, value);
   } else if (strcmp(name, "--retry-ms") == 0) {
     set_retry(o, value);
+  } else if (strcmp(name, "--deflate") == 0) {
+    o->conn.deflate = mode(value);
+  } else if (strcmp(name, "--deflate-recv") == 0) {
+    o->conn.deflate_recv = mode(value);
+  } else if (strcmp(name, "--deflate-min") == 0) {
+    o->conn.deflate_min_bytes = number(value);
   } else if (strcmp(name, "--subprotocol") == 0) {
     if (o->client.subprotocol_count == kMaxSubprotocols) usage();
     o->subprotocols[o->client.subprotocol_count++] = value;

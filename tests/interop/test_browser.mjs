@@ -539,6 +539,49 @@ export function test_200_sockets_of_one_page_broadcast() {
   });
 }
 
+// 50 messages: like ones first, of which each alone compresses badly.  Gives what was agreed on.
+function compressed(page, url) {
+  return page.evaluate(async (url) => {
+    const s = await socket(url);
+    const digits = crypto.getRandomValues(new Uint8Array(500)).join("");
+    const messages = Array.from({ length: 40 }, (_, i) => `tick ${i} ${digits}`);
+    for (const size of [0, 1, 126, 65536, 1 << 20]) messages.push(makeText(size), makeBinary(size));
+    for (const m of messages) {
+      s.send(m);
+      const got = await s.next();
+      if (typeof m === "string" ? got !== m : !same(new Uint8Array(got), m)) return "wrong echo";
+    }
+    s.close(1000);
+    await s.ended;
+    return s.extensions;
+  }, url);
+}
+
+// req: 134
+export function test_compression_is_agreed_on_in_every_mode() {
+  const windows = [9, 10, 11, 12, 13, 14].map((bits) => `; client_max_window_bits=${bits}`);
+  const agreed = [
+    ["off", ""],
+    ["shared", "; server_no_context_takeover; client_no_context_takeover"],
+    ...windows.map((words, i) => [`dedicated:${i + 9}`, words]),
+    ["dedicated:15", ""],
+  ];
+  const bytes = {};
+  return withTestPage(["--echo"], async (page) => {
+    for (const [mode, words] of agreed) {
+      await withServer(["--echo", "--origin", "*", "--deflate", mode], async (s) => {
+        const answer = mode === "off" ? "" : "permessage-deflate" + words;
+        assert.equal(await compressed(page, s.url), answer, mode);
+        const line = await s.closed();
+        assert.equal(`${line.messages_in} ${line.messages_out}`, "50 50");
+        bytes[mode] = [Number(line.deflated_in), Number(line.deflated_out)];
+      });
+    }
+    for (const i of [0, 1])
+      assert.ok(bytes["dedicated:15"][i] < bytes.shared[i] - 10000, JSON.stringify(bytes));
+  });
+}
+
 // The profile is a new and empty directory each time; playwright removes it at the end.
 try {
   browser = await chromium.launch({
