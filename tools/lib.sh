@@ -27,6 +27,7 @@ cxx20              g++                  gcc-c++              gcc             g++
 pkg_config         pkg-config           pkgconf-pkg-config   pkgconf         pkgconf
 libcrypto          libssl-dev           openssl-devel        openssl         openssl-dev
 zlib               zlib1g-dev           zlib-devel           zlib            zlib-dev
+isal               libisal-dev          isa-l-devel          isa-l           -
 python3            python3              python3              python          python3
 cmocka             libcmocka-dev        libcmocka-devel      cmocka          cmocka-dev
 glib               libglib2.0-dev       glib2-devel          glib2           glib-dev
@@ -74,6 +75,7 @@ template <std::integral T> constexpr int f(std::span<const T> s) { return std::p
 have_pkg_config() { runs "${PKG_CONFIG:-pkg-config}" --version; }
 have_libcrypto() { pkg_exists 'libcrypto >= 3.0'; }
 have_zlib() { pkg_exists 'zlib >= 1.2.9'; }
+have_isal() { pkg_exists 'libisal >= 2.30'; }
 have_python3() { runs python3 -c 'import sys; sys.exit(sys.version_info < (3, 9))'; }
 have_cmocka() { pkg_exists cmocka; }
 have_glib() { pkg_exists glib-2.0; }

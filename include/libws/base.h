@@ -66,8 +66,8 @@ extern "C" {
 /* The version of the library actually loaded, as 0x00MMmmpp.  Thread: any. */
 WS_API uint32_t ws_version(void);
 
-/* One line for bug reports: version, poller, OpenSSL and zlib versions, SIMD path in use.  Free-form:
- * do not parse.  Static string, never NULL.  Thread: any. */
+/* One line for bug reports: version, poller, SIMD path in use, versions of OpenSSL and of what
+ * compresses.  Free-form: do not parse.  Static string, never NULL.  Thread: any. */
 WS_API const char *ws_build_info(void);
 
 /* Prepare a struct for the library: zero it and record the size this caller knows. */

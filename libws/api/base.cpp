@@ -3,7 +3,7 @@
 #include "libws/base/alloc.hpp"
 #include "libws/base/cpu.hpp"
 #include "libws/base/crypto.hpp"
-#include "libws/protocol/deflater.hpp"
+#include "libws/protocol/deflate_pool.hpp"
 
 #include <libws/base.h>
 
@@ -23,16 +23,15 @@ const char* ws_build_info(void) {
   struct Line {
     char text[160];
     Line() {
-      std::snprintf(
-          text, sizeof text,
-          "libws " LIBWS_TEXT(WS_VERSION_MAJOR) "." LIBWS_TEXT(WS_VERSION_MINOR) "." LIBWS_TEXT(
-              WS_VERSION_PATCH) ", %s, simd %s, %s, zlib %s",
+      std::snprintf(text, sizeof text,
+                    "libws " LIBWS_TEXT(WS_VERSION_MAJOR) "." LIBWS_TEXT(
+                        WS_VERSION_MINOR) "." LIBWS_TEXT(WS_VERSION_PATCH) ", %s, simd %s, %s, %s",
 #ifdef __linux__
-          "epoll",
+                    "epoll",
 #else
-          "poll",
+                    "poll",
 #endif
-          cpu_level_name(cpu_level()), crypto_version(), zlibVersion());
+                    cpu_level_name(cpu_level()), crypto_version(), DeflatePool::libraries());
     }
   };
   static const Line line;

@@ -27,6 +27,7 @@ class DeflatePool {
   void give(Inflater* inflater);
 
   // One with no context, good until the next call.  window_bits 9 to 15.  Null: out of memory.
+  // Which library it is of was chosen when this was built, and depends on the level.
   Deflater* fresh_deflater(int window_bits, int level);
 
   // kInflateStep bytes, one user at a time; empty when out of memory.
@@ -39,6 +40,9 @@ class DeflatePool {
   void let_go(uint64_t bytes) { held_ -= bytes; }
   uint64_t held() const { return held_; }
 
+  // The libraries behind all this: "zlib 1.2.13".
+  static const char* libraries();
+
   // Gives everything back that is not in use, for an owner that is idle.
   void trim();
   bool empty() const;
@@ -50,12 +54,10 @@ class DeflatePool {
  private:
   // Streams of messages that arrive in pieces beyond this many are not kept for later.
   static constexpr size_t kKeepInflaters = 4;
-  // In shared mode ratio costs a connection nothing, so it is the most that zlib has.
-  static constexpr int kMemLevel = 8;
-
   std::array<Inflater*, kKeepInflaters> inflaters_ = {};
   size_t inflater_count_ = 0;
   std::array<std::unique_ptr<Deflater>, 16> deflaters_;  // by window bits
+  std::array<std::unique_ptr<Deflater>, 16> fast_;       // the same of ISA-L, if it was chosen
   uint8_t* work_ = nullptr;
   uint64_t budget_ = uint64_t{64} << 20;
   uint64_t held_ = 0;

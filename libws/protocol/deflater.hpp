@@ -4,8 +4,6 @@
 #include "libws/base/alloc.hpp"
 #include "libws/base/bytes.hpp"
 
-#include <zlib.h>
-#include <array>
 #include <span>
 
 namespace libws {
@@ -15,38 +13,34 @@ inline constexpr size_t kFlushTailBytes = 4;
 
 class Deflater : public Allocated {
  public:
-  // window_bits 9 to 15, mem_level 1 to 9, level 1 to 9.  Null: out of memory.
+  // zlib's.  window_bits 9 to 15, mem_level 1 to 9, level 1 to 9.  Null: out of memory.
   static Deflater* create(int window_bits, int mem_level, int level);
-  ~Deflater();
+  // What create() will take from the allocator, about; memory() has what it took.
+  static size_t memory_of(int window_bits, int mem_level);
+  // "1.2.13", of the library that is loaded.
+  static const char* version_of_zlib();
+
+  virtual ~Deflater() = default;
   Deflater(const Deflater&) = delete;
   Deflater& operator=(const Deflater&) = delete;
 
-  // What create() takes from the allocator, about.
-  static size_t memory_of(int window_bits, int mem_level);
-
   int level() const { return level_; }
+  size_t memory() const { return memory_; }
   // Forgets what went before: the next piece refers to nothing.
-  void restart();
-  void restart(int level);
+  void restart() { restart(level_); }
+  virtual void restart(int level) = 0;
 
   // Compresses a piece from the front of `in` to the front of `out`, moves both, and flushes:
   // the last bytes are 00 00 ff ff.  False: `out` is full; call again with more room and the same
   // `in`.  `in` is not empty at the first call.  What comes out does not depend on where `out` is
   // cut.
-  bool run(Bytes& in, std::span<uint8_t>& out);
+  virtual bool run(Bytes& in, std::span<uint8_t>& out) = 0;
 
- private:
-  // A flush with nothing to flush: up to 7 bits that were waiting, 3 bits of a header, the tail.
-  static constexpr size_t kMostMarker = 2 + kFlushTailBytes;
+ protected:
+  Deflater(int level, size_t memory) : memory_(memory), level_(level) {}
 
-  Deflater() = default;
-  void step(Bytes& in, std::span<uint8_t>& out, int flush);
-  bool put_marker(std::span<uint8_t>& out);
-
-  z_stream zlib_ = {};
-  int level_ = 0;
-  std::array<uint8_t, kMostMarker + 1> marker_ = {};  // where it does not fit into `out`
-  Bytes marker_left_;
+  size_t memory_;
+  int level_;
 };
 
 }  // namespace libws

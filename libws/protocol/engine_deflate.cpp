@@ -84,8 +84,7 @@ Deflater* Engine::own_deflater(int level) {
     if (!shared_.deflate.has_room(bytes)) return nullptr;
     c->deflater.reset(Deflater::create(deflate_.send_bits, limits_.deflate_mem_level, level));
     if (c->deflater == nullptr) return nullptr;
-    c->deflater_bytes = bytes;
-    shared_.deflate.hold(bytes);
+    shared_.deflate.hold(c->deflater->memory());
     deadline_moved_ = true;
   } else if (c->deflater->level() != level) {
     c->deflater->restart(level);
@@ -209,8 +208,8 @@ uint64_t Engine::deflater_deadline_us() const {
 
 void Engine::free_deflater() {
   if (contexts_ == nullptr || contexts_->deflater == nullptr) return;
+  shared_.deflate.let_go(contexts_->deflater->memory());
   contexts_->deflater.reset();
-  shared_.deflate.let_go(std::exchange(contexts_->deflater_bytes, 0));
 }
 
 void Engine::drop_contexts() {
@@ -232,7 +231,8 @@ void Engine::deflate_info(ws_deflate_info* out) const {
   out->received_plain_bytes = received_plain_;
   out->received_wire_bytes = received_wire_;
   if (contexts_ == nullptr) return;
-  out->context_bytes = contexts_->deflater_bytes + contexts_->received.capacity();
+  out->context_bytes = contexts_->received.capacity();
+  if (contexts_->deflater != nullptr) out->context_bytes += contexts_->deflater->memory();
 }
 
 }  // namespace libws

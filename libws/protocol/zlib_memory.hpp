@@ -6,9 +6,12 @@
 
 namespace libws {
 
-inline void* zlib_alloc(void*, unsigned items, unsigned size) {
+// `taken`, if there is one, is a size_t that what was taken is added to.
+inline void* zlib_alloc(void* taken, unsigned items, unsigned size) {
   uint64_t total = uint64_t{items} * size;
-  return total <= PTRDIFF_MAX ? try_alloc(static_cast<size_t>(total)) : nullptr;
+  if (total > PTRDIFF_MAX) return nullptr;
+  if (taken != nullptr) *static_cast<size_t*>(taken) += static_cast<size_t>(total);
+  return try_alloc(static_cast<size_t>(total));
 }
 inline void zlib_free(void*, void* ptr) { release(ptr); }
 

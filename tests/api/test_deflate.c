@@ -143,8 +143,8 @@ static const Row kClientRows[] = {
     {WS_DEFLATE_OFF, 0, 0, "", "", 0, 0, 0},
     {WS_DEFLATE_DEDICATED, 0, 15, PMD, PMD "; client_max_window_bits", DOES_BOTH, 15, 15},
     {WS_DEFLATE_DEDICATED, 0, 0, PMD "; server_max_window_bits=11",
-     PMD "; server_max_window_bits=12; client_max_window_bits=12, " PMD S_NO
-         "; client_max_window_bits=12",
+     PMD "; server_max_window_bits=12; client_max_window_bits, " PMD S_NO
+         "; client_max_window_bits",
      DOES_BOTH, 12, 11},
     {WS_DEFLATE_DEDICATED, 0, 15, PMD S_NO C_NO, PMD "; client_max_window_bits", AGREED, 15, 15},
     {WS_DEFLATE_DEDICATED, WS_DEFLATE_SHARED, 15, PMD S_NO, PMD S_NO "; client_max_window_bits",

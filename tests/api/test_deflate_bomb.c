@@ -331,7 +331,8 @@ static void expect_memory_within(Memory before, size_t more, const char *what) {
 
 /* ---- tests ---- */
 
-/* bad: 141  req: 161 */
+/* req: 161 */
+/* bad: 141 */
 static void test_bomb_of_1_gib_is_1009_with_defaults(void **state) {
   for (int role = SERVER; role <= CLIENT; ++role) {
     Run r;

@@ -8,6 +8,7 @@
 #include "libws/base/system.hpp"
 
 #include <map>
+#include <memory>
 
 namespace libws::test {
 
@@ -262,5 +263,11 @@ class Memory {
 
   void* (*before_)(void*, size_t);
 };
+
+// What a compressor takes; memory_of() is what it is expected to.
+inline uint64_t compressor_bytes(int window_bits, int mem_level) {
+  std::unique_ptr<Deflater> d(Deflater::create(window_bits, mem_level, 1));
+  return d->memory();
+}
 
 }  // namespace libws::test

@@ -499,7 +499,7 @@ void test_engine_deflate_info_counts_what_went(void**) {
       assert_int_equal((info.flags & WS_DEFLATE_SEND_TAKEOVER) != 0, agreed.send_takeover);
       assert_int_equal(p->engine->messages_out(), 4);
       assert_int_equal(p->resources().deflate.deflated, 3);
-      const size_t context = agreed.send_takeover ? Deflater::memory_of(15, 5) : 0;
+      const size_t context = agreed.send_takeover ? compressor_bytes(15, 5) : 0;
       assert_int_equal(info.context_bytes, context);
     }
   }

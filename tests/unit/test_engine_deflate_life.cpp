@@ -245,7 +245,7 @@ void test_engine_idle_compressor_is_freed_and_the_next_message_decodes(void**) {
     const uint64_t before = p->engine->take_deadline_us();
     assert_true(p->engine->at_rest());
     const size_t first = through(*p, *r, data).wire;
-    assert_int_equal(pool.held(), Deflater::memory_of(15, 5));
+    assert_int_equal(pool.held(), compressor_bytes(15, 5));
     assert_false(p->engine->at_rest());  // the owner's timer is too late now
     assert_true(before > p->now_us() + 5'000'000);
     assert_true(p->engine->take_deadline_us() == p->now_us() + 5'000'000);
@@ -254,7 +254,7 @@ void test_engine_idle_compressor_is_freed_and_the_next_message_decodes(void**) {
     p->advance_ms(4999);
     assert_true(through(*p, *r, data).wire * 5 < first);  // and it is in use again
     p->advance_ms(4999);
-    assert_int_equal(pool.held(), Deflater::memory_of(15, 5));
+    assert_int_equal(pool.held(), compressor_bytes(15, 5));
     p->advance_ms(1);
     assert_int_equal(pool.held(), 0);
     ws_deflate_info info;
@@ -356,7 +356,8 @@ void test_engine_beyond_the_budget_agrees_to_share(void**) {
     assert_int_equal(info.flags, want);
     auto r = reader({c.fits, c.fits, 15, 15});
     const size_t first = through(*p, *r, json(3000)).wire;
-    assert_int_equal(owner.resources().deflate.held(), c.fits ? stream + window : 0);
+    assert_int_equal(owner.resources().deflate.held(),
+                     c.fits ? compressor_bytes(15, 5) + window : 0);
     const size_t again = through(*p, *r, json(3000)).wire;
     assert_true(c.fits ? again * 5 < first : again == first);
     p->engine->release_buffers();
@@ -378,7 +379,7 @@ void test_engine_without_room_for_its_context_shares_until_there_is(void**) {
     assert_int_equal(pool.held(), 0);
     pool.set_budget(stream);
     through(*p, *r, data);
-    assert_int_equal(pool.held(), stream);
+    assert_int_equal(pool.held(), compressor_bytes(15, 5));
     assert_true(through(*p, *r, data).wire * 5 < first);
     pool.set_budget(0);  // what is there stays
     assert_true(through(*p, *r, data).wire * 5 < first);
@@ -397,7 +398,7 @@ void test_engine_idle_connections_hold_what_is_documented(void**) {
       std::vector<Member> all = members(role, std::vector<Agreed>(20, agreed));
       DeflatePool& pool = all[0].peer->resources().deflate;
       const uint64_t window = uint64_t{1} << agreed.recv_bits;
-      const uint64_t stream = Deflater::memory_of(agreed.send_bits, 5);
+      const uint64_t stream = compressor_bytes(agreed.send_bits, 5);
       const uint64_t n = all.size();
       assert_int_equal(pool.held(), agreed.recv_takeover ? n * window : 0);
       for (Member& m : all) {
