@@ -28,8 +28,8 @@ typedef enum ws_deflate {
                               of one kind, memory for each connection */
 } ws_deflate;
 
-/* Limits, keepalive and compression of one connection, shared by the engine, the server and the client.
- * Zero means the default in brackets.  Times are at most INT32_MAX ms, or WS_NEVER. */
+/* Limits, keepalive and compression of one connection, shared by the engine, the server and the
+ * client.  Zero means the default in brackets.  Times are at most INT32_MAX ms, or WS_NEVER. */
 typedef struct ws_conn_config {
   size_t size; /* WS_INIT */
   uint32_t flags;

@@ -83,7 +83,7 @@ WS_API int ws_conn_send(ws_conn *c, ws_opcode op, const void *data, size_t len, 
 WS_API int ws_conn_send_part(ws_conn *c, ws_opcode op, const void *data, size_t len, int last);
 
 /* Flags of ws_conn_send for the message that the next ws_conn_send_part begins.  Optional.
- * Errors: CLOSED, STATE (a message sent in parts is unfinished), UNSUPPORTED (flags). */
+ * Errors: CLOSED, STATE (a message sent in parts is unfinished), UNSUPPORTED, INVALID (flags). */
 WS_API int ws_conn_begin_parts(ws_conn *c, uint32_t flags);
 
 /* Queue a prepared message; takes its own reference and, on servers, copies no more than

@@ -136,7 +136,7 @@ WS_API const char *ws_engine_subprotocol(const ws_engine *e); /* "" if none */
  * deflate_idle_ms without either. */
 WS_API int ws_engine_get_deflate(const ws_engine *e, ws_deflate_info *out);
 
-WS_API uint64_t ws_engine_buffered(const ws_engine *e);       /* bytes queued, not yet sent */
+WS_API uint64_t ws_engine_buffered(const ws_engine *e); /* bytes queued, not yet sent */
 
 /* Queue output.  Same contract as their ws_conn_ twins in conn.h. */
 WS_API int ws_engine_send(ws_engine *e, ws_opcode op, const void *data, size_t len, uint32_t flags);

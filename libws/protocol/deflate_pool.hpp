@@ -54,6 +54,7 @@ class DeflatePool {
  private:
   // Streams of messages that arrive in pieces beyond this many are not kept for later.
   static constexpr size_t kKeepInflaters = 4;
+
   std::array<Inflater*, kKeepInflaters> inflaters_ = {};
   size_t inflater_count_ = 0;
   std::array<std::unique_ptr<Deflater>, 16> deflaters_;  // by window bits

@@ -15,7 +15,7 @@ struct Engine::Contexts : Allocated {
 
   Window received;                     // of what the peer sent
   std::unique_ptr<Deflater> deflater;  // with what we sent
-  uint64_t used_us = 0;  // when the deflater last was
+  uint64_t used_us = 0;                // when the deflater last was
 };
 
 }  // namespace libws

@@ -54,9 +54,8 @@ const char* check_frame_start(uint8_t first, uint8_t second, bool expect_masked,
 FrameStatus decode_frame(const uint8_t* p, size_t n, bool expect_masked, bool deflate,
                          uint64_t max_length, FrameHeader* out, const char** why);
 
-// Writes a minimal header (RFC 6455 5.2: "the minimal number of bytes MUST be used"); `key` null
-// for an unmasked frame; kRsv1Bit may be
-// set in `opcode`.  Returns its size.
+// Writes a minimal header (RFC 6455 5.2: "the minimal number of bytes MUST be used"); kRsv1Bit may
+// be set in `opcode`, `key` is null for an unmasked frame.  Returns its size.
 inline size_t encode_frame(uint8_t* out, bool fin, uint8_t opcode, uint64_t length,
                            const uint32_t* key) {
   out[0] = static_cast<uint8_t>((fin ? kFinBit : 0) | opcode);

@@ -142,7 +142,7 @@ static void test_send_level_is_of_one_message(void **state) {
       size[level] = expect_sent(&p, 1, json, 20000);
     }
     assert_int_equal(size[0], size[1]); /* the default */
-    assert_true(size[9] != size[1]); /* which is smaller depends on the library */
+    assert_true(size[9] != size[1]);    /* which is smaller depends on the library */
     assert_ok(ws_conn_send(c, WS_OP_BINARY, json, 20000, 0));
     assert_int_equal(expect_sent(&p, 1, json, 20000), size[1]);
     assert_fails(WS_ERR_INVALID, ws_conn_send(c, WS_OP_BINARY, json, 20000, WS_SEND_LEVEL(10)));

@@ -70,7 +70,7 @@ class CheckLayers(TreeTest):
         self.assert_refused("libws/base/other.cpp", "#include <openssl/evp.h>")
         self.assert_refused("libws/net/socket.cpp", "#include <openssl/ssl.h>")
         self.assert_fine("libws/net/transport_tls.cpp", "#include <openssl/ssl.h>")
-        self.assert_fine("libws/protocol/deflate.cpp", "#include <zlib.h>")
+        self.assert_fine("libws/protocol/inflater.hpp", "#include <zlib.h>")
         self.assert_refused("libws/protocol/frame.cpp", "#include <zlib.h>")
         self.assert_fine("libws/net/socket.cpp", "#include <sys/socket.h>")
         self.assert_fine("libws/base/system.cpp", "#include <sys/epoll.h>")
