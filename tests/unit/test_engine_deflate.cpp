@@ -73,7 +73,8 @@ void test_engine_shared_message_refers_to_nothing(void**) {
           assert_int_equal(f.size(), 1);
           assert_true(f[0].rsv1 && f[0].fin);
           assert_int_equal(f[0].masked, role == Role::kClient);
-          std::unique_ptr<Deflater> fresh{Deflater::create(bits, 8, level != 0 ? level : 1)};
+          DeflatePool pool;
+          Deflater* fresh = pool.fresh_deflater(bits, level != 0 ? level : 1);
           assert_same(f[0].payload, deflate_message(*fresh, data));
         }
       }
