@@ -161,6 +161,43 @@ inline std::string deflate_piece(Deflater& stream, std::string_view in,
   return got;
 }
 
+// What comes out does not depend on where the room for it ends, nor what comes out after it.
+inline void expect_pieces_whatever_the_room(Deflater& stream, const std::string& first,
+                                            const std::string& second) {
+  stream.restart();
+  const std::string whole = deflate_piece(stream, first);
+  const std::string next = deflate_piece(stream, second);
+  assert_true(whole.ends_with(kTail) && next.ends_with(kTail));
+  auto check = [&](size_t room) {
+    stream.restart();
+    assert_same(deflate_piece(stream, first, room), whole);
+    assert_same(deflate_piece(stream, second, room), next);
+  };
+  for (size_t room = 1; room <= 64; ++room) check(room);
+  for (size_t less = 0; less < 12 && less < whole.size(); ++less) check(whole.size() - less);
+  for (size_t more = 1; more < 12; ++more) check(whole.size() + more);
+  for (size_t step : {16383, 16384, 16385}) check(step);  // what ISA-L gets at a time
+}
+
+// Full output says so until the last byte is out.
+inline void expect_full_output_told(Deflater& stream) {
+  const std::string whole = deflate_piece(stream, "Hello");
+  for (size_t room = 1; room < whole.size() + 3; ++room) {
+    stream.restart();
+    std::vector<uint8_t> buffer(whole.size() + 3);
+    Bytes in = bytes("Hello");
+    std::span<uint8_t> out{buffer.data(), room};
+    assert_true(stream.run(in, out) == (room >= whole.size()));
+    assert_int_equal(out.size(), room > whole.size() ? room - whole.size() : 0);
+    if (room >= whole.size()) continue;
+    assert_false(stream.run(in, out));  // no room is no harm
+    std::span<uint8_t> rest{buffer.data() + room, buffer.size() - room};
+    assert_true(stream.run(in, rest));
+    assert_int_equal(rest.size(), 3);
+    assert_memory_equal(buffer.data(), whole.data(), whole.size());
+  }
+}
+
 // As a message leaves: without the tail (RFC 7692 7.2.1).
 inline std::string deflate_message(Deflater& stream, std::string_view in,
                                    size_t room = size_t{1} << 16) {

@@ -47,40 +47,13 @@ void test_deflater_output_does_not_depend_on_room(void**) {
     auto deflater = make(15, 8, level);
     for (const std::string& first : {std::string("x"), std::string("Hello"), json(700), noise(90),
                                      std::string(5000, '\0'), json(70000), noise(40000)}) {
-      const std::string second = json(200, 9);
-      deflater->restart();
-      const std::string whole = deflate_piece(*deflater, first);
-      const std::string next = deflate_piece(*deflater, second);
-      assert_true(whole.ends_with(kTail) && next.ends_with(kTail));
-      auto check = [&](size_t room) {
-        deflater->restart();
-        assert_same(deflate_piece(*deflater, first, room), whole);
-        assert_same(deflate_piece(*deflater, second, room), next);
-      };
-      for (size_t room = 1; room <= 64; ++room) check(room);
-      for (size_t less = 0; less < 12 && less < whole.size(); ++less) check(whole.size() - less);
-      for (size_t more = 1; more < 12; ++more) check(whole.size() + more);
+      expect_pieces_whatever_the_room(*deflater, first, json(200, 9));
     }
   }
 }
 
 void test_deflater_full_output_says_so_until_the_last_byte_is_out(void**) {
-  auto deflater = make();
-  const std::string whole = deflate_piece(*deflater, "Hello");
-  for (size_t room = 1; room < whole.size() + 3; ++room) {
-    deflater->restart();
-    std::vector<uint8_t> buffer(whole.size() + 3);
-    Bytes in = bytes("Hello");
-    std::span<uint8_t> out{buffer.data(), room};
-    assert_true(deflater->run(in, out) == (room >= whole.size()));
-    assert_int_equal(out.size(), room > whole.size() ? room - whole.size() : 0);
-    if (room >= whole.size()) continue;
-    assert_false(deflater->run(in, out));  // no room is no harm
-    std::span<uint8_t> rest{buffer.data() + room, buffer.size() - room};
-    assert_true(deflater->run(in, rest));
-    assert_int_equal(rest.size(), 3);
-    assert_memory_equal(buffer.data(), whole.data(), whole.size());
-  }
+  expect_full_output_told(*make());
 }
 
 // Pieces of one message each end in the tail; only the last is sent without it.
