@@ -176,7 +176,8 @@ inline void expect_pieces_whatever_the_room(Deflater& stream, const std::string&
   for (size_t room = 1; room <= 64; ++room) check(room);
   for (size_t less = 0; less < 12 && less < whole.size(); ++less) check(whole.size() - less);
   for (size_t more = 1; more < 12; ++more) check(whole.size() + more);
-  for (size_t step : {16383, 16384, 16385}) check(step);  // what ISA-L gets at a time
+  for (const size_t step : {size_t{16383}, size_t{16384}, size_t{16385}})
+    check(step);  // what ISA-L gets at a time
 }
 
 // Full output says so until the last byte is out.
