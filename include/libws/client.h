@@ -21,12 +21,13 @@ extern "C" {
 
 /* ws_client_config.flags */
 enum {
-  WS_CLIENT_PROXY_ENV = 1u << 0, /* take the proxy from the environment, see `proxy` */
-  WS_CLIENT_RETRY_ALL = 1u << 1, /* retry permanent failures too, see `retry_count` */
-  WS_CLIENT_TAKE_TURNS = 1u << 2 /* wait while another client of this loop with this flag connects
-                                    to the same host and port, or through the same proxy, and is
-                                    not open yet, as RFC 6455 4.1 asks of browsers; the wait is
-                                    not part of handshake_timeout_ms */
+  WS_CLIENT_PROXY_ENV = 1u << 0,  /* take the proxy from the environment, see `proxy` */
+  WS_CLIENT_RETRY_ALL = 1u << 1,  /* retry permanent failures too, see `retry_count` */
+  WS_CLIENT_TAKE_TURNS = 1u << 2, /* wait while another client of this loop with this flag connects
+                                     to the same host and port, or through the same proxy, and is
+                                     not open yet, as RFC 6455 4.1 asks of browsers; the wait is
+                                     not part of handshake_timeout_ms */
+  WS_CLIENT_FD = 1u << 3          /* use the socket `fd` */
 };
 
 typedef struct ws_client_config {
@@ -91,11 +92,19 @@ typedef struct ws_client_config {
    * (RFC 9110 10.2.3), up to one hour, lengthens it.  The response that refused can be read here.
    * The client may be freed here. */
   void (*on_down)(ws_client *cl, const ws_close_info *why, uint32_t retry_in_ms, void *user);
+
+  /* With WS_CLIENT_FD: a connected stream socket (TCP or unix) to use instead of looking up and
+   * dialling; the URL still gives Host, target and TLS name.  There is one attempt:
+   * ws_client_retry_now() does nothing, and what would need another connection is INVALID
+   * (retry_count, max_redirects, proxy, WS_CLIENT_PROXY_ENV, connect_to).  Once ws_client_new() has
+   * succeeded the descriptor is the client's, who closes it, used or not; it becomes non-blocking
+   * and close-on-exec. */
+  int fd;
 } ws_client_config;
 
 /* Start connecting.  Errors: INVALID (the URL, proxy, connect_to, a header that the handshake
- * writes itself or that holds CR, LF or NUL...), UNSUPPORTED, TLS_CONFIG (the system's roots
- * cannot be loaded), NOMEM.  What goes wrong later is
+ * writes itself or that holds CR, LF or NUL, an fd that is not a connected stream socket...),
+ * UNSUPPORTED, TLS_CONFIG (the system's roots cannot be loaded), NOMEM.  What goes wrong later is
  * told by on_down. */
 WS_API int ws_client_new(ws_loop *l, const ws_client_config *cfg, ws_client **out);
 

@@ -31,8 +31,9 @@ struct ws_handlers {
   /* A whole message, assembled and (text) checked to be UTF-8. */
   void (*on_message)(ws_conn *c, ws_opcode op, const void *data, size_t len, void *user);
 
-  /* If set, used instead of on_message: parts as they arrive; `flags` holds WS_PART_FIRST on the
-   * first and WS_PART_LAST on the last.  max_message_bytes still bounds the sum. */
+  /* If set, used instead of on_message, until ws_conn_set_chunks says otherwise: parts as they
+   * arrive; `flags` holds WS_PART_FIRST on the first and WS_PART_LAST on the last.
+   * max_message_bytes still bounds the sum. */
   void (*on_chunk)(ws_conn *c, ws_opcode op, uint32_t flags, const void *data, size_t len,
                    void *user);
 
@@ -44,6 +45,15 @@ struct ws_handlers {
 
   /* Last.  Free what `user` points to here.  `how` is valid during the call. */
   void (*on_close)(ws_conn *c, const ws_close_info *how, void *user);
+
+  /* Where shall this message go?  Asked, where whole messages go to on_message, for one of 16 KiB
+   * or more in a single frame, not compressed, that did not come in one read; when 16 KiB of it
+   * are there.  Return `len` bytes: the payload is put there, without a copy of the library's, and
+   * on_message gets that pointer as `data`.  They must stay valid until it does; when the
+   * connection ends or is closed first, until on_close, and on_message does not come.  NULL: into
+   * memory of the library.  max_message_bytes was judged before, so a peer that sends 16 KiB can
+   * make you allocate that much for its connection, and no more at a time. */
+  void *(*on_room)(ws_conn *c, ws_opcode op, size_t len, void *user);
 };
 
 WS_API ws_conn *ws_conn_ref(ws_conn *c); /* returns c.  Thread: any */
@@ -55,6 +65,12 @@ WS_API void *ws_conn_user(const ws_conn *c);
 WS_API void ws_conn_set_user(ws_conn *c, void *user);
 WS_API const char *ws_conn_peer(const ws_conn *c); /* as ws_request_peer; valid until the next
                                                       call of it on this thread */
+
+/* The same for the address on our side, as the system knows it when asked: of the socket, so a
+ * client behind a proxy has the way to that.  "" once on_close has returned.  Valid until the next
+ * call of it on this thread. */
+WS_API const char *ws_conn_local(const ws_conn *c);
+
 WS_API const char *ws_conn_subprotocol(const ws_conn *c); /* "" if none */
 WS_API int ws_conn_is_open(const ws_conn *c);             /* 1 from on_open until a close begins */
 
@@ -116,6 +132,12 @@ WS_API uint64_t ws_conn_buffered(const ws_conn *c); /* bytes queued, not yet wri
  * not nest, and ws_conn_close ends a pause: the peer's Close must be read.  Errors: CLOSED. */
 WS_API int ws_conn_pause(ws_conn *c);
 WS_API int ws_conn_resume(ws_conn *c);
+
+/* How messages are told.  1: parts go to on_chunk as they arrive; 0: whole messages go to
+ * on_message.  A connection whose handlers have on_chunk begins with 1.  It holds from the next
+ * message on: one whose first frame has begun is finished the way it was begun.  Calling it again
+ * is harmless.  Errors: INVALID (its handlers have no such callback), CLOSED. */
+WS_API int ws_conn_set_chunks(ws_conn *c, int on);
 
 /* Closing handshake (RFC 6455 7.1.2): what is queued is sent, then Close(code, reason); later
  * sends fail with CLOSED and later messages are dropped.  on_close follows from the loop within

@@ -43,6 +43,24 @@ WS_API int ws_loop_new(const ws_loop_config *cfg, ws_loop **out);
  * Errors: REENTRANT (nothing was done). */
 WS_API int ws_loop_free(ws_loop *l);
 
+/* For the child of a fork(): forget a loop that was made before it.  Closes this process's copies
+ * of its descriptors and releases its memory as ws_loop_free() does, but sends nothing (no Close,
+ * no TLS alert, no FIN while the parent has the connection), takes nothing from what the parent
+ * watches, removes no socket file, calls no callback and drops posted tasks; only what was wrapped
+ * in messages is released.  Connections and requests still held become inert (CLOSED), also for
+ * ws_conn_post_message().  Waits for no lock that a thread of the parent held, so that what such a
+ * thread was working on (a look-up) is leaked.
+ *
+ * A child that was forked inside a callback of this loop may call it there.  The descriptors are
+ * closed at once, nothing is called any more, and when the callback returns ws_loop_run() or
+ * ws_loop_dispatch() release the memory and return CLOSED.  Where another thread of the parent was
+ * running this loop and not just waiting in it, only the loop's own descriptors are closed, and
+ * the rest is leaked: its connections stay open until the child ends or calls exec, and must not
+ * be used.
+ *
+ * In the process that made the loop, use ws_loop_free().  NULL is accepted. */
+WS_API void ws_loop_abandon(ws_loop *l);
+
 /* Until ws_loop_stop(), which also counts when it came before this call.  Returns 0, or an
  * error that makes the poller unusable.  Errors: REENTRANT, IO. */
 WS_API int ws_loop_run(ws_loop *l);

@@ -51,8 +51,8 @@ WS_API int ws_message_wrap(ws_opcode op, const void *data, size_t len,
                            void (*release)(void *arg, const void *data, size_t len), void *arg,
                            ws_message **out);
 
-/* Flags of ws_conn_send for whoever sends it: WS_SEND_NO_DEFLATE, WS_SEND_DEFLATE, WS_SEND_LEVEL.
- * To be called before it is first sent.  Errors: INVALID, UNSUPPORTED. */
+/* Flags of ws_conn_send for whoever sends it: WS_SEND_LATER, WS_SEND_NO_DEFLATE, WS_SEND_DEFLATE,
+ * WS_SEND_LEVEL.  To be called before it is first sent.  Errors: INVALID, UNSUPPORTED. */
 WS_API int ws_message_set_flags(ws_message *m, uint32_t flags);
 
 WS_API ws_message *ws_message_ref(ws_message *m); /* returns m */

@@ -50,6 +50,10 @@ WS_API const char *ws_request_subprotocol(const ws_request *r, size_t i);
 /* "192.0.2.7:50412", "[2001:db8::1]:443", "unix:", or "" when there is no socket. */
 WS_API const char *ws_request_peer(const ws_request *r);
 
+/* The same for the address on our side: what the client has connected to, as the system knows it
+ * when this is called first; "" too when the connection is gone by then. */
+WS_API const char *ws_request_local(const ws_request *r);
+
 /* How the request came over TLS (tls.h), the client's certificate included.  The strings are
  * valid while the request's connection is.
  * Errors: STATE (plain), CLOSED (the connection is gone), INVALID. */

@@ -23,11 +23,12 @@ typedef enum ws_tls_verify {
 
 /* ws_tls_config.flags */
 enum {
-  WS_TLS_KERNEL = 1u << 0,       /* let the kernel encrypt (kTLS) where it and OpenSSL can; else
-                                    ignored, ws_tls_info.kernel tells */
-  WS_TLS_NO_TICKETS = 1u << 1,   /* every connection makes a full handshake */
-  WS_TLS_PARTIAL_CHAIN = 1u << 2 /* a certificate in the CA file is trusted even when it is not
-                                    a root */
+  WS_TLS_KERNEL = 1u << 0,        /* let the kernel encrypt (kTLS) where it and OpenSSL can; else
+                                     ignored, ws_tls_info.kernel tells */
+  WS_TLS_NO_TICKETS = 1u << 1,    /* every connection makes a full handshake */
+  WS_TLS_PARTIAL_CHAIN = 1u << 2, /* a certificate in the CA file is trusted even when it is not
+                                     a root */
+  WS_TLS_NO_NAME_CHECK = 1u << 3  /* clients check the chain, and take a certificate for any name */
 };
 
 typedef struct ws_tls_config {
@@ -65,11 +66,29 @@ WS_API int ws_tls_new(const ws_tls_config *cfg, ws_tls **out);
  * Thread: any.  Errors: INVALID (host), TLS_CONFIG, NOMEM. */
 WS_API int ws_tls_new_self_signed(const char *host, ws_tls **out);
 
+/* The settings of an OpenSSL SSL_CTX, for programs that have one already: certificates, keys,
+ * roots, verification, versions, ciphers and ALPN are what was put into it.  It must belong to
+ * the libssl that libws uses.  libws takes a reference and changes nothing in it; what libws needs
+ * it sets on each SSL: no renegotiation, no compression, no early data, and no message, info and
+ * PSK callbacks.  Callbacks that OpenSSL knows for the SSL_CTX only (SNI, ALPN, key log,
+ * sessions...) are called on the threads of the loops, with an SSL that has no app data.  Change
+ * the SSL_CTX only while no connection is being made.
+ *
+ * Made with TLS_method() it serves both roles; with TLS_client_method() or TLS_server_method()
+ * one, and the other fails with TLS_CONFIG where it is asked for.  Clients verify if the SSL_CTX
+ * has SSL_VERIFY_PEER: the chain, and the name by the SSL_CTX's own rules (X509_VERIFY_PARAM).
+ * Servers ask for certificates if it has, and need a certificate in it, or a callback that brings
+ * one.  Clients do not resume sessions.  It cannot be one of `alternatives`.
+ *
+ * flags: WS_TLS_NO_NAME_CHECK or 0.  Thread: any.  Errors: INVALID, UNSUPPORTED (flags),
+ * TLS_CONFIG (not TLS: DTLS, QUIC), NOMEM. */
+WS_API int ws_tls_new_openssl(void *ssl_ctx, uint32_t flags, ws_tls **out);
+
 WS_API ws_tls *ws_tls_ref(ws_tls *t); /* returns t.  Thread: any */
 WS_API void ws_tls_unref(ws_tls *t);  /* Thread: any */
 
-/* Its own certificate in PEM, for a client to trust; "" if it has none.  Valid while `t` is.
- * Thread: any. */
+/* Its own certificate in PEM, for a client to trust; "" if it has none, or had none when it was
+ * made.  Valid while `t` is.  Thread: any. */
 WS_API const char *ws_tls_certificate(const ws_tls *t);
 
 /* How a connection is secured.  Strings are printable ASCII and never NULL. */

@@ -42,12 +42,16 @@ Error read_retries(const ws_client_config& c, ClientOptions* out) {
   return Error();
 }
 
+Error read_tls(ws_tls* tls, Ref<TlsContext>* out) {
+  if (tls == nullptr) return Error();
+  *out = Ref<TlsContext>::share(from_handle<TlsContext>(tls));
+  return (*out)->can_connect();
+}
+
 // How the server is reached: TLS, proxy, another address.
 Error read_way(const ws_client_config& c, ClientOptions* out) {
-  if (c.tls != nullptr) out->tls = Ref<TlsContext>::share(from_handle<TlsContext>(c.tls));
-  if (c.proxy_tls != nullptr) {
-    out->proxy_tls = Ref<TlsContext>::share(from_handle<TlsContext>(c.proxy_tls));
-  }
+  if (Error e = read_tls(c.tls, &out->tls)) return e;
+  if (Error e = read_tls(c.proxy_tls, &out->proxy_tls)) return e;
   if (c.tls_name != nullptr) out->tls_name = c.tls_name;
   if (c.proxy != nullptr) {
     if (Error e = parse_proxy(c.proxy, &out->proxy)) return e;
@@ -62,10 +66,27 @@ Error read_way(const ws_client_config& c, ClientOptions* out) {
   return parse_host_port("connect_to", c.connect_to, &out->dial_host, &out->dial_port);
 }
 
+// A socket that is connected already, so there is no other way and no other time.
+Error read_descriptor(const ws_client_config& c, ClientOptions* out) {
+  if ((c.flags & WS_CLIENT_FD) == 0) return Error();
+  const char* extra = nullptr;
+  if (c.retry_count != 0) extra = "retry_count";
+  if (c.max_redirects != 0) extra = "max_redirects";
+  if (c.proxy != nullptr) extra = "proxy";
+  if ((c.flags & WS_CLIENT_PROXY_ENV) != 0) extra = "WS_CLIENT_PROXY_ENV";
+  if (c.connect_to != nullptr) extra = "connect_to";
+  if (extra != nullptr) {
+    return fail(WS_ERR_INVALID, "%s: not with WS_CLIENT_FD, which has one connection only", extra);
+  }
+  out->fd = c.fd;
+  return socket_check_connected(c.fd);
+}
+
 }  // namespace
 
 Error libws::read_client_options(const ws_client_config& c, const char* url, ClientOptions* out) {
-  constexpr uint32_t kKnownFlags = WS_CLIENT_PROXY_ENV | WS_CLIENT_RETRY_ALL | WS_CLIENT_TAKE_TURNS;
+  constexpr uint32_t kKnownFlags =
+      WS_CLIENT_PROXY_ENV | WS_CLIENT_RETRY_ALL | WS_CLIENT_TAKE_TURNS | WS_CLIENT_FD;
   if ((c.flags & ~kKnownFlags) != 0) {
     return fail(WS_ERR_UNSUPPORTED, "client: unknown flags 0x%x", c.flags & ~kKnownFlags);
   }
@@ -80,6 +101,7 @@ Error libws::read_client_options(const ws_client_config& c, const char* url, Cli
   }
   if (Error e = read_way(c, out)) return e;
   if (Error e = read_retries(c, out)) return e;
+  if (Error e = read_descriptor(c, out)) return e;
   out->proxy_from_environment = (c.flags & WS_CLIENT_PROXY_ENV) != 0;
   out->retry_all = (c.flags & WS_CLIENT_RETRY_ALL) != 0;
   out->take_turns = (c.flags & WS_CLIENT_TAKE_TURNS) != 0;

@@ -40,6 +40,13 @@ const char* ws_conn_peer(const ws_conn* c) {
   return text;
 }
 
+const char* ws_conn_local(const ws_conn* c) {
+  if (c == nullptr) return "";
+  thread_local char text[kAddressTextBytes];
+  impl(c)->print_local(text);
+  return text;
+}
+
 const char* ws_conn_subprotocol(const ws_conn* c) {
   return c != nullptr ? impl(c)->subprotocol() : "";
 }
@@ -138,6 +145,11 @@ int ws_conn_pause(ws_conn* c) {
 
 int ws_conn_resume(ws_conn* c) {
   return guarded([&] { return c != nullptr ? impl(c)->resume() : null_argument("connection"); });
+}
+
+int ws_conn_set_chunks(ws_conn* c, int on) {
+  return guarded(
+      [&] { return c != nullptr ? impl(c)->set_chunks(on != 0) : null_argument("connection"); });
 }
 
 int ws_conn_close(ws_conn* c, uint16_t code, const char* reason) {

@@ -8,6 +8,17 @@
 
 using namespace libws;
 
+namespace {
+
+// After a turn, in which a callback may have abandoned the loop: it was needed for as long as the
+// turn was on the stack.
+Error turned(Loop* loop, Error result) {
+  if (loop->abandoned() && !loop->in_turn()) delete loop;
+  return result;
+}
+
+}  // namespace
+
 int ws_loop_new(const ws_loop_config* cfg, ws_loop** out) {
   return guarded([&] {
     if (out == nullptr) return null_argument("out");
@@ -45,15 +56,23 @@ int ws_loop_free(ws_loop* l) {
   });
 }
 
+void ws_loop_abandon(ws_loop* l) {
+  if (l != nullptr && from_handle<Loop>(l)->abandon()) delete from_handle<Loop>(l);
+}
+
 int ws_loop_run(ws_loop* l) {
-  return guarded(
-      [&] { return l != nullptr ? from_handle<Loop>(l)->run() : null_argument("loop"); });
+  return guarded([&] {
+    if (l == nullptr) return null_argument("loop");
+    Loop* loop = from_handle<Loop>(l);
+    return turned(loop, loop->run());
+  });
 }
 
 int ws_loop_dispatch(ws_loop* l, uint32_t timeout_ms) {
   return guarded([&] {
     if (l == nullptr) return null_argument("loop");
-    return Error(from_handle<Loop>(l)->dispatch(timeout_ms));
+    Loop* loop = from_handle<Loop>(l);
+    return turned(loop, Error(loop->dispatch(timeout_ms)));
   });
 }
 

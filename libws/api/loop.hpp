@@ -25,6 +25,7 @@ class UserTimer final : public TimerNode, public LoopMember, public Allocated {
 
   void on_timeout() override;
   void on_loop_free() override { delete this; }
+  void on_loop_abandoned() override { delete this; }
 
  private:
   Loop& loop_;

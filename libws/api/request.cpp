@@ -77,6 +77,10 @@ const char* ws_request_peer(const ws_request* r) {
   return r != nullptr ? from_handle<Request>(r)->peer() : nullptr;
 }
 
+const char* ws_request_local(const ws_request* r) {
+  return r != nullptr ? from_handle<Request>(r)->local() : nullptr;
+}
+
 int ws_request_get_tls(const ws_request* r, ws_tls_info* out) {
   return guarded([&] {
     if (r == nullptr) return null_argument("request");

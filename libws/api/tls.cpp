@@ -30,6 +30,19 @@ int ws_tls_new_self_signed(const char* host, ws_tls** out) {
   });
 }
 
+int ws_tls_new_openssl(void* ssl_ctx, uint32_t flags, ws_tls** out) {
+  return guarded([&] {
+    if (ssl_ctx == nullptr) return null_argument("ssl_ctx");
+    if (out == nullptr) return null_argument("out");
+    Ref<TlsContext> context;
+    if (Error e = TlsContext::create_from(static_cast<SSL_CTX*>(ssl_ctx), flags, &context)) {
+      return e;
+    }
+    *out = to_handle(context.release());
+    return Error();
+  });
+}
+
 ws_tls* ws_tls_ref(ws_tls* t) {
   if (t != nullptr) from_handle<TlsContext>(t)->ref();
   return t;

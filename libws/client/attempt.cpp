@@ -14,7 +14,9 @@ Error Attempt::start(Loop& loop, AttemptSink& sink, Route route, Attempt** out) 
   Error e;
   try {
     const Route& r = a->route_;
-    if (!r.unix_path.empty()) {
+    if (r.fd >= 0) {
+      loop.defer(a);
+    } else if (!r.unix_path.empty()) {
       e = Dialer::unix_socket(loop, *a, r.unix_path.c_str(), &a->dialer_);
     } else if (r.proxy.kind != ProxyKind::kNone) {
       a->dialer_ = Dialer::tcp(loop, *a, r.proxy.host, r.proxy.port);
@@ -40,6 +42,12 @@ void Attempt::cancel() {
   if (dialer_ != nullptr) std::exchange(dialer_, nullptr)->cancel();
   loop_.retire(this);  // before the descriptor goes
   transport_.close();
+  if (route_.fd >= 0) socket_close(std::exchange(route_.fd, -1));
+}
+
+void Attempt::abandon() {
+  dialer_ = nullptr;
+  cancel();
 }
 
 const char* Attempt::doing() const {
@@ -50,6 +58,15 @@ const char* Attempt::doing() const {
     case Step::kTls: break;
   }
   return "the TLS handshake";
+}
+
+// The descriptor that somebody else has connected.
+void Attempt::on_deferred() {
+  if (done()) return;
+  const int fd = std::exchange(route_.fd, -1);
+  Address peer;
+  socket_peer_address(fd, &peer);
+  on_dialed(fd, peer);
 }
 
 void Attempt::on_dial_failed(int error, int sys_errno, const char* detail) {

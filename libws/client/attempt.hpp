@@ -30,6 +30,7 @@ struct Route {
   Ref<TlsContext> tls;        // null: plain
   String tls_name;            // asked for and verified
   Ref<TlsContext> proxy_tls;  // for an https proxy
+  int fd = -1;                // connected already, and the attempt's; -1: to be dialed
 };
 
 class AttemptSink {
@@ -45,15 +46,19 @@ class AttemptSink {
 class Attempt final : public Watcher, private DialSink, public Allocated {
  public:
   // The sink is told once, from the loop, and never from inside this call; the attempt is gone by
-  // itself after that.  Errors: INVALID (a unix path).  Throws std::bad_alloc.
+  // itself after that; route.fd stays the caller's until this has succeeded.  Errors: INVALID (a
+  // unix path).  Throws std::bad_alloc.
   static Error start(Loop& loop, AttemptSink& sink, Route route, Attempt** out);
   // Ends it without telling the sink.
   void cancel();
+  // The same in the child of a fork, where the dialer goes by itself.
+  void abandon();
   // For the detail of a timeout: "looking up or connecting", "TLS handshake"...
   const char* doing() const;
 
   void on_ready(uint32_t events) override;
   void on_timeout() override {}
+  void on_deferred() override;
   void on_retired() override { delete this; }
 
  private:

@@ -24,6 +24,10 @@ Client::Client(Loop& loop, ClientOptions options)
 
 Error Client::start() {
   if (Error e = load_roots()) return e;
+  if (options_.fd >= 0) {
+    if (Error e = socket_adopt_connected(options_.fd)) return e;
+    fd_ = options_.fd;
+  }
   loop_.add_member(this);
   loop_.defer(this);
   return Error();
@@ -42,8 +46,22 @@ void Client::free() {
   freed_ = true;
   if (LoopMember::linked()) LoopMember::unlink();
   cancel_attempt();
+  close_descriptor();
   let_go(conn_);
   let_go(draining_);
+  loop_.retire(this);
+}
+
+// Others that wait for their turn are abandoned too, so this one's is not given back.
+void Client::on_loop_abandoned() {
+  freed_ = true;
+  turn_.unlink();
+  if (attempt_ != nullptr) std::exchange(attempt_, nullptr)->abandon();
+  close_descriptor();
+  for (Ref<Conn>* conn : {&conn_, &draining_}) {
+    if (*conn) (*conn)->on_abandoned();
+    *conn = {};
+  }
   loop_.retire(this);
 }
 
@@ -71,6 +89,11 @@ void Client::cancel_attempt() {
   waiting_turn_ = false;
   ConnShared::of(loop_).connect_turns.give_back(turn_);
   if (attempt_ != nullptr) std::exchange(attempt_, nullptr)->cancel();
+}
+
+// The one that no attempt has taken.
+void Client::close_descriptor() {
+  if (fd_ >= 0) socket_close(std::exchange(fd_, -1));
 }
 
 void Client::on_loop_stop() {
@@ -151,6 +174,7 @@ void Client::flush_queue() {
 
 void Client::retry_now() {
   if (stopped_ || (state_ != State::kWaiting && state_ != State::kIdle)) return;
+  if (options_.fd >= 0) return;  // it was used
   if (state_ == State::kIdle) {
     tries_ = 0;
     backoff_.reset();

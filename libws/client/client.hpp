@@ -40,6 +40,7 @@ struct ClientOptions {
   String tls_name;            // "" = the URL's host
   Proxy proxy;
   bool proxy_from_environment = false;
+  int fd = -1;       // a socket that is connected already; -1: to be dialed
   String dial_host;  // connect_to; "" = none
   uint16_t dial_port = 0;
   uint32_t max_redirects = 0;
@@ -80,8 +81,9 @@ class Client final : public Watcher,
  public:
   // Throws std::bad_alloc.
   Client(Loop& loop, ClientOptions options);
-  // The first attempt begins with the loop's next turn.  Errors: TLS_CONFIG (the system's roots);
-  // then the caller lets go of it by unref().
+  // The first attempt begins with the loop's next turn, and the descriptor of the options is this
+  // one's.  Errors: TLS_CONFIG (the system's roots), IO (the descriptor); then the caller lets go
+  // of it by unref().
   Error start();
 
   // What is sent can be sent: headers and the rest.  Errors: INVALID.
@@ -111,6 +113,7 @@ class Client final : public Watcher,
   // LoopMember
   void on_loop_stop() override;
   void on_loop_free() override { free(); }
+  void on_loop_abandoned() override;
   // Watcher: no descriptor; the attempt's deadline or the delay before the next one.
   void on_ready(uint32_t) override {}
   void on_timeout() override;
@@ -138,6 +141,7 @@ class Client final : public Watcher,
 
   // client.cpp
   void cancel_attempt();
+  void close_descriptor();
   static void let_go(Ref<Conn>& conn);
   void drop_conn();
   bool may_queue() const;
@@ -175,6 +179,7 @@ class Client final : public Watcher,
   OfflineQueue queue_;
   Backoff backoff_;
   Outcome outcome_;
+  int fd_ = -1;  // options_.fd, until an attempt has it
   uint64_t began_us_ = 0;
   uint64_t opened_us_ = 0;
   uint32_t number_ = 0;     // of attempts, for on_attempt

@@ -68,7 +68,9 @@ void Client::follow_route() {
     loop_.log().write(WS_LOG_DEBUG, "client url=%s", url_text_.c_str());
     Route route;
     e = find_route(&route);
+    route.fd = fd_;
     if (!e) e = Attempt::start(loop_, *this, std::move(route), &attempt_);
+    if (!e) fd_ = -1;
   } catch (const std::bad_alloc&) {
     e = fail(WS_ERR_NOMEM, "out of memory for an attempt");
   }
@@ -173,6 +175,7 @@ Vector<ws_header> Client::request_headers(const String& authorization) const {
 void Client::failed(int error, int sys_errno, int status, const char* detail) {
   outcome_.set(error, sys_errno, status, detail);
   cancel_attempt();
+  close_descriptor();
   loop_.disarm(this);
   state_ = State::kDown;
   loop_.defer(this);

@@ -9,7 +9,7 @@
 namespace libws {
 namespace {
 
-constexpr size_t kMaxName = 255;  // one byte for its length
+[[maybe_unused]] constexpr size_t kMaxName = 255;  // one byte for its length
 
 void append_byte(String& out, unsigned byte) { out.push_back(static_cast<char>(byte)); }
 

@@ -14,15 +14,22 @@ Conn::Conn(ConnShared& shared, ConnOwner& owner, Ref<ConnPolicy> policy, Role ro
     : shared_(Ref<ConnShared>::share(&shared)),
       policy_(std::move(policy)),
       owner_(&owner),
-      handlers_(&policy_->handlers),
       id_(next_id.fetch_add(1, std::memory_order_relaxed)),
       peer_(peer),
       transport_(std::move(transport)),
-      engine_(role, policy_->limits, shared.resources, policy_->handlers.on_chunk != nullptr) {}
+      engine_(role, policy_->limits, shared.resources, false) {
+  use_handlers(&policy_->handlers);
+}
 
 Conn::~Conn() {
   transport_.close();
   libws::release(own_handlers_);
+}
+
+void Conn::use_handlers(const ws_handlers* handlers) {
+  handlers_ = handlers;
+  engine_.set_chunks(handlers->on_chunk != nullptr);
+  engine_.set_rooms(handlers->on_room != nullptr && handlers->on_message != nullptr);
 }
 
 Error Conn::start() {
@@ -106,6 +113,7 @@ void Conn::settle() {
       if (owner_ != nullptr) owner_->on_drained(*this);
       if (handlers_->on_drain != nullptr) handlers_->on_drain(to_handle(this), user_);
     });
+    if (retired()) return;
     write_out();
   }
   // Writing may have failed, and a callback may have closed: tell before waiting.
@@ -156,11 +164,34 @@ void Conn::tear_down() {
   if (owner_ != nullptr) std::exchange(owner_, nullptr)->on_gone(*this);
 }
 
-void Conn::on_retired() { unref(); }
+// Without an owner it is found on the list of deferred work only, where its end is told.
+void Conn::disown() {
+  owner_ = nullptr;
+  if (!inert_.load(std::memory_order_relaxed)) tell_later();
+}
+
+// What a callback on the stack was given stays readable until on_retired().
+void Conn::on_abandoned() {
+  if (inert_.exchange(true, std::memory_order_release)) return;
+  owner_ = nullptr;
+  closed_given_ = true;
+  engine_.abandon();
+  loop().retire(this);
+  transport_.close_descriptor();
+  loop().connection_removed();
+}
+
+void Conn::on_retired() {
+  engine_.release_buffers();
+  transport_.close();
+  unref();
+}
 
 // Every call of the application begins here.  After the end there may be no loop and no clock.
 Error Conn::enter(const char* what) {
-  if (engine_.ended()) return fail(WS_ERR_CLOSED, "%s: the connection is closed", what);
+  if (engine_.ended() || loop().abandoned()) {
+    return fail(WS_ERR_CLOSED, "%s: the connection is closed", what);
+  }
   use_clock();
   return Error();
 }
@@ -195,6 +226,16 @@ Error Conn::close(uint16_t code, std::string_view reason) {
   return Error();
 }
 
+Error Conn::set_chunks(bool on) {
+  if (Error e = enter("set_chunks")) return e;
+  if (on ? handlers_->on_chunk == nullptr : handlers_->on_message == nullptr) {
+    return fail(WS_ERR_INVALID, "set_chunks: the handlers have no %s",
+                on ? "on_chunk" : "on_message");
+  }
+  engine_.set_chunks(on);
+  return Error();
+}
+
 void Conn::abort() {
   if (inert_.load(std::memory_order_relaxed)) return;
   use_clock();
@@ -212,8 +253,17 @@ void Conn::get_stats(ws_conn_stats* out) const {
   out->rtt_us = engine_.rtt_us();
 }
 
+// Asked of the system each time: a copy would make every idle connection larger.
+void Conn::print_local(char (&out)[kAddressTextBytes]) const {
+  Address local;  // none
+  if (transport_.fd() >= 0) socket_local_address(transport_.fd(), &local);
+  address_print(local, out);
+}
+
 Error Conn::get_tls(ws_tls_info* out) {
-  if (closed_given_ && !pumping_) return fail(WS_ERR_CLOSED, "get_tls: the connection is closed");
+  if ((closed_given_ && !pumping_) || inert_.load(std::memory_order_relaxed)) {
+    return fail(WS_ERR_CLOSED, "get_tls: the connection is closed");
+  }
   return transport_.info(out);
 }
 
@@ -231,8 +281,7 @@ Error Conn::accept(const AcceptOptions& how) {
   }
   if (copy != nullptr) {
     own_handlers_ = copy;
-    handlers_ = copy;
-    engine_.set_chunks(copy->on_chunk != nullptr);
+    use_handlers(copy);
   }
   if (how.user != nullptr) user_ = how.user;
   if (!pumping_) tell_later();

@@ -75,6 +75,7 @@ class Conn final : public Watcher,
   Error pause();
   Error resume();
   Error close(uint16_t code, std::string_view reason);
+  Error set_chunks(bool on);
   void abort();
   void get_stats(ws_conn_stats* out) const;
   Error get_tls(ws_tls_info* out);
@@ -88,6 +89,7 @@ class Conn final : public Watcher,
   void* user() const { return user_; }
   void set_user(void* user) { user_ = user; }
   const PackedAddress& peer() const { return peer_; }
+  void print_local(char (&out)[kAddressTextBytes]) const override;
   const char* subprotocol() const { return engine_.subprotocol(); }
   bool is_open() const { return engine_.is_open() && opened_; }
   uint64_t buffered() const { return engine_.buffered() + transport_.unsent(); }
@@ -115,13 +117,14 @@ class Conn final : public Watcher,
   }
   Bytes response_body() const { return engine_.response_body(); }
   // The owner is going away: no more calls to it.
-  void disown() { owner_ = nullptr; }
+  void disown();
 
   // ---- for the loop ----
   void on_ready(uint32_t events) override;
   void on_timeout() override;
   void on_deferred() override;
   void on_flush() override;
+  void on_abandoned() override;
   void on_retired() override;
 
  private:
@@ -149,6 +152,7 @@ class Conn final : public Watcher,
   void closed_was_given();
   void log_refusal() const;
   void dispatch_message(const Event& ev);
+  void dispatch_room(const Event& ev);
 
   // conn_write.cpp
   void write_out();
@@ -160,6 +164,7 @@ class Conn final : public Watcher,
   void wait_for_room();
 
   // conn.cpp
+  void use_handlers(const ws_handlers* handlers);
   Error watch();
   void use_clock();
   Error enter(const char* what);

@@ -144,6 +144,7 @@ void Conn::dispatch(const Event& ev) {
       return;
     }
   }
+  dispatch_room(ev);  // kEvRoom
 }
 
 // A request that the library refused, or a peer whose TLS failed, never reaches the application;
@@ -173,13 +174,18 @@ void Conn::closed_was_given() {
 
 void Conn::dispatch_message(const Event& ev) {
   const ws_handlers& h = *handlers_;
-  if (h.on_chunk != nullptr) {
+  if (h.on_chunk != nullptr && engine_.in_parts()) {
     return h.on_chunk(to_handle(this), ev.op, ev.flags, ev.data, ev.len, user_);
   }
   if (h.on_message == nullptr) return;
   current_ = &ev;
   h.on_message(to_handle(this), ev.op, ev.data, ev.len, user_);
   current_ = nullptr;
+}
+
+void Conn::dispatch_room(const Event& ev) {
+  void* room = handlers_->on_room(to_handle(this), ev.op, ev.len, user_);
+  engine_.give_room(static_cast<uint8_t*>(room));
 }
 
 void Conn::dispatch_request() {

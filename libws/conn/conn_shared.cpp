@@ -25,7 +25,7 @@ ConnShared& ConnShared::of(Loop& loop) {
 Error ConnShared::post(ws_task_fn fn, void* arg) {
   std::lock_guard lock(gate_);
   if (loop_ == nullptr) return fail(WS_ERR_CLOSED, "the loop of this connection is gone");
-  return loop_->post(fn, arg);
+  return loop_->post_ours(fn, arg);
 }
 
 Error ConnShared::default_tls(Ref<TlsContext>* out) {

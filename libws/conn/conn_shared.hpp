@@ -21,7 +21,7 @@ class ConnShared final : public LoopCompanion, public RefCounted<ConnShared>, pu
   // Only while the loop exists: true for every connection that has not been retired.
   Loop& loop() const { return *loop_; }
 
-  // Posts to the loop, or CLOSED when it is gone.  Thread: any.
+  // Posts to the loop, as PostQueue::push_ours(), or CLOSED when it is gone.  Thread: any.
   Error post(ws_task_fn fn, void* arg);
 
   // The settings of a client that has none of its own: the system's roots.  Made on first use.
@@ -29,6 +29,7 @@ class ConnShared final : public LoopCompanion, public RefCounted<ConnShared>, pu
   Error default_tls(Ref<TlsContext>* out);
 
   void on_loop_gone() override;  // no more posts from here on
+  void on_loop_abandoned() override { loop_ = nullptr; }
   void release() override { unref(); }
 
   EngineResources resources;

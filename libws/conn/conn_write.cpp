@@ -137,7 +137,7 @@ Error Conn::send_part(ws_opcode op, Bytes data, bool last) {
 Error Conn::send_message(const Message& m) {
   if (Error e = enter("send_message")) return e;
   bool pressed = engine_.pressed();
-  return finish(pressed, engine_.send_message(m), 0);
+  return finish(pressed, engine_.send_message(m), m.flags());
 }
 
 Error Conn::ping(Bytes data) {

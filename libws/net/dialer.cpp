@@ -246,6 +246,13 @@ void Dialer::finish() {
   loop_.retire(this);
 }
 
+void Dialer::on_loop_abandoned() {
+  finished_ = true;
+  lookups_[kV6] = lookups_[kV4] = nullptr;  // they go with the resolver
+  while (Attempt* attempt = attempts_.pop_front()) socket_close(attempt->take_socket());
+  loop_.retire(this);
+}
+
 void Dialer::log_lookup(Which family, const LookupAnswer& answer) const {
   if (!loop_.log().enabled(WS_LOG_DEBUG)) return;
   const char* name = family == kV6 ? "ipv6" : "ipv4";

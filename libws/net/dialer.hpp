@@ -54,6 +54,7 @@ class Dialer final : public Watcher, public LoopMember, public LookupSink, publi
   void on_retired() override { delete this; }
   void on_loop_stop() override { stopping_ = true; }
   void on_loop_free() override { cancel(); }
+  void on_loop_abandoned() override;
   void on_lookup(Lookup* lookup, const LookupAnswer& answer) override;
 
  private:

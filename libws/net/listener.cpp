@@ -49,6 +49,11 @@ void Listener::close() {
   listen_fd_ = -1;
 }
 
+void Listener::abandon() {
+  unix_path_[0] = '\0';
+  close();
+}
+
 void Listener::remove_socket_file() {
   if (unix_path_[0] == '\0') return;
   struct stat file;

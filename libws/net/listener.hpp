@@ -39,6 +39,8 @@ class Listener final : public Watcher, public Allocated {
   Error start();
   // Stops, closes the descriptor and retires; the object is gone at the end of the turn.
   void close();
+  // The same in the child of a fork: the socket's file is the parent's.
+  void abandon();
   // The sink has room again, or descriptors were freed: accept now instead of at the back-off's
   // end.
   void resume();

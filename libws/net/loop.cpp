@@ -6,6 +6,7 @@
 #include <unistd.h>
 #include <cerrno>
 #include <climits>
+#include <utility>
 #ifdef __linux__
 #include <sys/timerfd.h>
 #endif
@@ -20,6 +21,7 @@ static_assert(sizeof(void*) != 8 || sizeof(Watcher) == 64, "every idle connectio
 class Loop::Entered {
  public:
   explicit Entered(Loop& loop) : loop_(loop) {
+    loop_.thread_ = std::this_thread::get_id();
     loop_.in_turn_ = true;
     loop_.woken_ = false;
   }
@@ -45,6 +47,7 @@ Loop::Loop(const LoopConfig& config)
       max_events_(static_cast<int>(config.max_events)) {}
 
 Loop::~Loop() {
+  if (abandoned_) let_go();
   unwatch(&kernel_timer_);
   unwatch(&wakeup_);
   if (timer_fd_ >= 0) sys().close(timer_fd_);
@@ -109,7 +112,9 @@ int Loop::wait_timeout(uint32_t timeout_ms) const {
 }
 
 int Loop::turn(uint32_t timeout_ms) {
+  waiting_.store(true, std::memory_order_release);
   int ready = poller_->wait(wait_timeout(timeout_ms), events_, max_events_);
+  waiting_.store(false, std::memory_order_release);
   if (ready < 0) return ready;
   ++turns_;
   now_us_ = sys().now_us();
@@ -121,6 +126,8 @@ int Loop::turn(uint32_t timeout_ms) {
   run_deferred();
   run_flush();
   run_retired();
+  // Since a callback abandoned it, nothing was left for the rest of the turn to do.
+  if (abandoned_) return fail(WS_ERR_CLOSED, "the loop was abandoned").code();
 
   turn_end_us_ = sys().now_us();
   uint64_t took = turn_end_us_ > now_us_ ? turn_end_us_ - now_us_ : 0;
@@ -162,12 +169,13 @@ size_t Loop::run_posts(int cancelled) {
 // Both phases take the list as it is when they begin, so work that asks for itself again goes on
 // in the next turn and descriptors get their share in between.
 void Loop::run_deferred() {
-  auto batch = deferred_;
-  deferred_ = {};
-  while (Watcher* w = batch.pop()) {
+  deferred_now_ = std::exchange(deferred_, {});
+  while (Watcher* w = deferred_now_.pop()) {
     w->deferred_ = 0;
+    deferring_ = w;
     w->on_deferred();
   }
+  deferring_ = nullptr;
 }
 
 void Loop::run_flush() {
@@ -210,6 +218,7 @@ Error Loop::shut_down() {
     run_deferred();
     run_flush();
     run_retired();
+    if (abandoned_) return {};
     if (posts_.pending() || work_pending()) continue;
     if (LoopMember* member = members_.pop_front()) {
       member->on_loop_free();
@@ -227,12 +236,49 @@ Error Loop::shut_down() {
   }
 }
 
+// ---- the child of a fork ----
+
+// The poller goes first: without it no descriptor that is closed is taken from what the parent
+// watches.  Whatever has a descriptor is a member, belongs to one, or has lost its owner, and then
+// it waits on the list of deferred work for its end.
+bool Loop::abandon() {
+  if (abandoned_) return false;
+  abandoned_ = true;
+  const bool turning = in_turn_ && !waiting_.load(std::memory_order_acquire);
+  poller_.reset();
+  posts_.abandon();
+  if (timer_fd_ >= 0) sys().close(std::exchange(timer_fd_, -1));
+  if (turning && thread_ != std::this_thread::get_id()) return false;
+  while (LoopMember* member = members_.pop_front()) member->on_loop_abandoned();
+  abandon_deferred();
+  return !turning;
+}
+
+void Loop::abandon_deferred() {
+  if (deferring_ != nullptr) deferring_->on_abandoned();
+  for (auto* queue : {&deferred_now_, &deferred_}) {
+    while (Watcher* w = queue->pop()) {
+      w->deferred_ = 0;
+      w->on_abandoned();
+    }
+  }
+  while (Watcher* w = flush_.pop()) w->flushing_ = 0;
+}
+
+// No turn is on the stack any more.
+void Loop::let_go() {
+  run_retired();
+  if (resolver_ != nullptr) resolver_->abandon();
+  resolver_.reset();
+  if (companion_ == nullptr) return;
+  companion_->on_loop_abandoned();
+  std::exchange(companion_, nullptr)->release();
+}
+
 void Loop::stop() {
   stop_.store(true, std::memory_order_release);
   posts_.wake();
 }
-
-Error Loop::post(ws_task_fn fn, void* arg) { return posts_.push(fn, arg); }
 
 Resolver& Loop::resolver() {
   if (resolver_ == nullptr) resolver_.reset(new Resolver(*this));
@@ -253,6 +299,7 @@ void Loop::get_stats(ws_loop_stats* out) {
 
 Error Loop::watch(Watcher* w, int fd, uint32_t interest) {
   assert(fd >= 0 && w->fd_ < 0 && !w->retired_);
+  if (abandoned_) return fail(WS_ERR_CLOSED, "the loop was abandoned");
   if (Error e = poller_->add(fd, interest, w)) return e;
   if (w->watched_before_) drop_ready(w);
   w->fd_ = fd;
@@ -261,7 +308,7 @@ Error Loop::watch(Watcher* w, int fd, uint32_t interest) {
 }
 
 Error Loop::set_interest(Watcher* w, uint32_t interest) {
-  if (w->fd_ < 0 || w->interest_ == interest) return {};
+  if (w->fd_ < 0 || w->interest_ == interest || abandoned_) return {};
   if (Error e = poller_->modify(w->fd_, interest, w)) return e;
   w->interest_ = interest & (kReadable | kWritable);
   return {};
@@ -269,7 +316,7 @@ Error Loop::set_interest(Watcher* w, uint32_t interest) {
 
 void Loop::unwatch(Watcher* w) {
   if (w->fd_ < 0) return;
-  poller_->remove(w->fd_);
+  if (poller_ != nullptr) poller_->remove(w->fd_);
   w->fd_ = -1;
   w->watched_before_ = 1;
 }
@@ -300,6 +347,7 @@ void Loop::retire(Watcher* w) {
 // ---- the descriptor of ws_loop_fd() ----
 
 int Loop::pollable_fd() {
+  if (abandoned_) return fail(WS_ERR_CLOSED, "the loop was abandoned").code();
   if (poller_->fd() < 0) {
     return fail(WS_ERR_UNSUPPORTED, "the \"%s\" poller has no descriptor", poller_->name()).code();
   }

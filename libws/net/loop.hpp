@@ -22,6 +22,7 @@
 #include <cassert>
 #include <cstdint>
 #include <memory>
+#include <thread>
 
 namespace libws {
 
@@ -39,6 +40,8 @@ class Watcher : public TimerNode {
   virtual void on_deferred() {}
   // Loop::flush_later() asked for it: write what was queued during the turn.  Calls no user code.
   virtual void on_flush() {}
+  // Loop::abandon() found it on a list: as LoopMember::on_loop_abandoned(), for what has no owner.
+  virtual void on_abandoned() {}
   // The last call: give back the memory (delete this, or drop the loop's reference).
   virtual void on_retired() = 0;
 
@@ -72,6 +75,10 @@ class LoopMember : public ListNode {
   virtual void on_loop_stop() {}
   // Nothing is owed any more: free the member.
   virtual void on_loop_free() = 0;
+  // The child of a fork forgets the loop: close this process's descriptors and free the member, or
+  // retire it.  Sends nothing, logs nothing, calls nobody, and takes no lock, because a thread that
+  // is not there any more may hold it.  The member is on no list of the loop's by now.
+  virtual void on_loop_abandoned() = 0;
 
  protected:
   ~LoopMember() = default;
@@ -82,7 +89,8 @@ class LoopCompanion {
  public:
   // At the end of shut_down(): from here on nothing may reach for the loop.
   virtual void on_loop_gone() = 0;
-  virtual void release() = 0;  // the loop's reference
+  virtual void on_loop_abandoned() = 0;  // the same without a lock
+  virtual void release() = 0;            // the loop's reference
 
  protected:
   ~LoopCompanion() = default;
@@ -110,9 +118,14 @@ class Loop : public Allocated {
   // Ends every member and delivers what is owed; the destructor may follow.  REENTRANT inside a
   // callback.
   Error shut_down();
+  // In the child of a fork.  True: the destructor may follow; false: a turn is on the stack, and it
+  // may follow when that has returned, or the turn was another thread's, and it may never.
+  bool abandon();
+  bool abandoned() const { return abandoned_; }
   int pollable_fd();  // < 0: a ws_error
   void stop();
-  Error post(ws_task_fn fn, void* arg);
+  Error post(ws_task_fn fn, void* arg) { return posts_.push(fn, arg); }
+  Error post_ours(ws_task_fn fn, void* arg) { return posts_.push_ours(fn, arg); }
   void post(PostedTask& task) { posts_.push(task); }  // Thread: any
   void get_stats(ws_loop_stats* out);
 
@@ -231,6 +244,8 @@ class Loop : public Allocated {
   void run_deferred();
   void run_flush();
   void run_retired();
+  void abandon_deferred();
+  void let_go();
   bool work_pending() const;
   void arm_kernel_timer();
   void wake_if_idle();  // outside a turn, deferred work must make the descriptor readable
@@ -249,6 +264,8 @@ class Loop : public Allocated {
   KernelTimer kernel_timer_{*this};
   List<LoopMember> members_;
   Queue<&Watcher::next_deferred_> deferred_;
+  Queue<&Watcher::next_deferred_> deferred_now_;  // what run_deferred() has not come to yet
+  Watcher* deferring_ = nullptr;                  // what it is at
   Queue<&Watcher::next_flush_> flush_;
   List<TimerNode> retired_;  // a retired watcher is disarmed, so its timer's links are free
   uint8_t* read_buffer_ = nullptr;
@@ -258,7 +275,10 @@ class Loop : public Allocated {
   int timer_fd_ = -1;                         // only once ws_loop_fd() was called
   uint64_t kernel_deadline_ms_ = UINT64_MAX;  // what timer_fd_ is set to
   std::atomic<bool> stop_{false};
+  std::thread::id thread_;            // of the turn, while in_turn_
+  std::atomic<bool> waiting_{false};  // the turn is in the poller: nothing is half done
   bool in_turn_ = false;
+  bool abandoned_ = false;
   bool woken_ = false;  // wake_if_idle() has been here since the last turn
   uint64_t turns_ = 0, handled_ = 0, tasks_ = 0, connections_ = 0, longest_turn_us_ = 0;
 };

@@ -7,6 +7,7 @@
 
 #include <unistd.h>
 #include <cerrno>
+#include <utility>
 
 namespace libws {
 
@@ -26,10 +27,11 @@ Error PostQueue::open() {
   return {};
 }
 
-Error PostQueue::push(ws_task_fn fn, void* arg) {
+Error PostQueue::push(ws_task_fn fn, void* arg, bool ours) {
   PostedTask* task = new (std::nothrow) PostedTask(fn, arg);
   if (task == nullptr) return fail(WS_ERR_NOMEM, "posted task");
   task->queues_own_ = true;
+  task->ours_ = ours;
   push(*task);
   return {};
 }
@@ -63,8 +65,31 @@ size_t PostQueue::run(ws_loop* loop, int cancelled) {
     fn(loop, arg, cancelled);
     task = next;
     ++count;
+    if (!abandoned_) continue;
+    drop(task);
+    break;
   }
   return count;
+}
+
+void PostQueue::abandon() {
+  abandoned_ = true;
+  if (fd_ >= 0) sys().close(std::exchange(fd_, -1));
+  const bool whole = mutex_.try_lock();
+  PostedTask* first = std::exchange(head_, nullptr);
+  tail_ = nullptr;
+  pending_.store(false, std::memory_order_relaxed);
+  if (!whole) return;
+  mutex_.unlock();
+  drop(first);
+}
+
+void PostQueue::drop(PostedTask* first) {
+  while (first != nullptr) {
+    PostedTask* task = std::exchange(first, first->next_);
+    if (task->ours_) task->fn_(nullptr, task->arg_, 1);
+    if (task->queues_own_) delete task;
+  }
 }
 
 void PostQueue::wake() {

@@ -26,7 +26,8 @@ class PostedTask : public Allocated {
   ws_task_fn fn_;
   void* arg_;
   PostedTask* next_ = nullptr;
-  bool queues_own_ = false;  // made by push(fn, arg)
+  bool queues_own_ = false;  // made by push()
+  bool ours_ = false;
 };
 
 class PostQueue {
@@ -40,7 +41,10 @@ class PostQueue {
   int fd() const { return fd_; }
 
   // Thread: any.  In order per calling thread; one wake-up for many posts.
-  Error push(ws_task_fn fn, void* arg);
+  Error push(ws_task_fn fn, void* arg) { return push(fn, arg, false); }
+  // One that only tidies up when it is cancelled, and calls nobody then: abandon() cancels it, and
+  // drops the others.
+  Error push_ours(ws_task_fn fn, void* arg) { return push(fn, arg, true); }
   // The same with the poster's memory.
   void push(PostedTask& task);
 
@@ -56,11 +60,20 @@ class PostQueue {
   // Makes fd() unreadable again, before looking at the queue.
   void clear_wake();
 
+  // In the child of a fork: closes the descriptor and forgets what is queued, also what a run() on
+  // the stack has not come to.  Another thread may have held the mutex; what it was changing is
+  // left as it is.
+  void abandon();
+
  private:
+  Error push(ws_task_fn fn, void* arg, bool ours);
+  static void drop(PostedTask* first);
+
   std::mutex mutex_;
   PostedTask* head_ = nullptr;
   PostedTask* tail_ = nullptr;
   std::atomic<bool> pending_{false};  // changed under the mutex; true while the list is not empty
+  bool abandoned_ = false;
   int fd_ = -1;
 };
 

@@ -19,6 +19,7 @@
 #include <cerrno>
 #include <cstdio>
 #include <mutex>
+#include <utility>
 
 namespace libws {
 namespace {
@@ -84,6 +85,7 @@ class Resolver::Shared final : public RefCounted<Resolver::Shared>, public Alloc
   void finish(Lookup* lookup);
   void cancel(Lookup* lookup);
   void close();
+  void abandon();
 
  private:
   friend class RefCounted<Shared>;
@@ -175,6 +177,23 @@ void Resolver::Shared::close() {
     waiting_count_ = 0;
   }
   while (Lookup* lookup = dropped.pop_front()) delete lookup;
+}
+
+// Look-ups that a thread had, and everything if a thread had the mutex, stay where they are: nobody
+// can tell any more what is whole.
+void Resolver::Shared::abandon() {
+  loop_ = nullptr;
+  if (!mutex_.try_lock()) return;
+  List<Lookup> dropped;
+  dropped.splice(waiting_);
+  dropped.splice(done_);
+  // The threads' references and the posted task's are nobody's now.
+  const size_t orphans = threads_ + (posted_ ? 1 : 0);
+  threads_ = 0;
+  mutex_.unlock();
+  while (Lookup* lookup = dropped.pop_front()) delete lookup;
+  for (size_t i = 0; i < orphans; ++i) unref();
+  unref();
 }
 
 // Also when the loop is being freed: whoever still waits then has not been cancelled.
@@ -310,9 +329,12 @@ void Resolver::Shared::tell(Lookup* lookup) {
 Resolver::Resolver(Loop& loop) : shared_(new Shared(loop)) {}
 
 Resolver::~Resolver() {
+  if (shared_ == nullptr) return;
   shared_->close();
   shared_->unref();
 }
+
+void Resolver::abandon() { std::exchange(shared_, nullptr)->abandon(); }
 
 Lookup* Resolver::start(LookupSink& sink, std::string_view host, int family) {
   assert(family == AF_INET || family == AF_INET6);

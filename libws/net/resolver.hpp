@@ -46,6 +46,8 @@ class Resolver : public Allocated {
   explicit Resolver(Loop& loop);
   // Drops what is under way without telling its sinks.
   ~Resolver();
+  // In the child of a fork, where the threads are not: the same without waiting for them.
+  void abandon();
   Resolver(const Resolver&) = delete;
   Resolver& operator=(const Resolver&) = delete;
 

@@ -256,6 +256,18 @@ Error socket_listen(const Address& address, const ListenOptions& options, int* o
   return {};
 }
 
+namespace {
+
+// What this library's own sockets are from the start.
+bool make_ours(int fd) {
+  const int status = fcntl(fd, F_GETFL);
+  const int flags = fcntl(fd, F_GETFD);
+  return status >= 0 && flags >= 0 && fcntl(fd, F_SETFD, flags | FD_CLOEXEC) >= 0 &&
+         fcntl(fd, F_SETFL, status | O_NONBLOCK) >= 0;
+}
+
+}  // namespace
+
 Error socket_adopt_listening(int fd) {
   int type = 0, listening = 0;
   socklen_t len = sizeof type;
@@ -269,12 +281,26 @@ Error socket_adopt_listening(int fd) {
   if (type != SOCK_STREAM || listening == 0) {
     return fail(WS_ERR_INVALID, "listen on descriptor %d: not a listening stream socket", fd);
   }
-  int status = fcntl(fd, F_GETFL);
-  int flags = fcntl(fd, F_GETFD);
-  if (status < 0 || flags < 0 || fcntl(fd, F_SETFL, status | O_NONBLOCK) < 0 ||
-      fcntl(fd, F_SETFD, flags | FD_CLOEXEC) < 0) {
-    return fail_errno(WS_ERR_IO, errno, "listen on descriptor %d", fd);
+  if (!make_ours(fd)) return fail_errno(WS_ERR_IO, errno, "listen on descriptor %d", fd);
+  return {};
+}
+
+Error socket_check_connected(int fd) {
+  int type = 0;
+  socklen_t len = sizeof type;
+  Address peer;
+  if (sys().getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) != 0) {
+    return fail_errno(WS_ERR_INVALID, errno, "descriptor %d", fd);
   }
+  if (type == SOCK_STREAM && socket_peer_address(fd, &peer)) {
+    const int family = peer.family();
+    if (family == AF_INET || family == AF_INET6 || family == AF_UNIX) return {};
+  }
+  return fail(WS_ERR_INVALID, "descriptor %d: not a connected stream socket", fd);
+}
+
+Error socket_adopt_connected(int fd) {
+  if (!make_ours(fd)) return fail_errno(WS_ERR_IO, errno, "descriptor %d", fd);
   return {};
 }
 
@@ -345,6 +371,14 @@ IoResult socket_connect_result(int fd, const Address& to) {
   if (error == 0 && connected_to_itself(fd, to)) error = ECONNREFUSED;
   if (error != 0) return {IoResult::kFailed, error, 0};
   return {IoResult::kOk, 0, 1};
+}
+
+bool socket_peer_address(int fd, Address* out) {
+  Address a;
+  a.len = sizeof a.storage;
+  if (getpeername(fd, reinterpret_cast<sockaddr*>(&a.storage), &a.len) != 0) return false;
+  *out = a;
+  return true;
 }
 
 bool socket_local_address(int fd, Address* out) {

@@ -48,6 +48,12 @@ Error socket_listen(const Address& address, const ListenOptions& options, int* o
 // Makes an inherited descriptor usable.  Errors: INVALID when it is not a listening stream socket.
 Error socket_adopt_listening(int fd);
 
+// A descriptor that somebody else has connected.  Errors: INVALID when it is not a connected stream
+// socket.
+Error socket_check_connected(int fd);
+// Makes it usable.  Errors: IO.
+Error socket_adopt_connected(int fd);
+
 // Accepts one.  kWouldBlock: none waiting.  kFailed: stop for a while; EMFILE, ENFILE, ENOBUFS and
 // ENOMEM pass when something is freed.  Errors that belong to one connection (ECONNABORTED, EPERM,
 // EPROTO...) are skipped here, up to a bound, then they are kFailed too.  On kOk `bytes` is not
@@ -62,5 +68,6 @@ IoResult socket_connect(const Address& to, int* out);
 IoResult socket_connect_result(int fd, const Address& to);
 
 bool socket_local_address(int fd, Address* out);
+bool socket_peer_address(int fd, Address* out);
 
 }  // namespace libws

@@ -16,7 +16,8 @@
 namespace libws {
 namespace {
 
-constexpr uint32_t kKnownFlags = WS_TLS_KERNEL | WS_TLS_NO_TICKETS | WS_TLS_PARTIAL_CHAIN;
+constexpr uint32_t kKnownFlags =
+    WS_TLS_KERNEL | WS_TLS_NO_TICKETS | WS_TLS_PARTIAL_CHAIN | WS_TLS_NO_NAME_CHECK;
 
 // Forward secrecy and authenticated encryption; TLS 1.3 has nothing else.
 constexpr char kCiphers[] =
@@ -42,6 +43,16 @@ Error TlsContext::create(const ws_tls_config& config, Ref<TlsContext>* out) {
   if (Error e = context->load(config)) return e;
   *out = std::move(context);
   return {};
+}
+
+Error TlsContext::can_serve() const {
+  if (server_) return {};
+  if (foreign_) return fail(WS_ERR_TLS_CONFIG, "ws_tls: the SSL_CTX is for clients only");
+  return fail(WS_ERR_INVALID, "a server's ws_tls needs a certificate");
+}
+
+Error TlsContext::can_connect() const {
+  return client_ ? Error() : fail(WS_ERR_TLS_CONFIG, "ws_tls: the SSL_CTX is for servers only");
 }
 
 // What can be judged without looking into a file.
@@ -79,6 +90,7 @@ Error TlsContext::check(const ws_tls_config& config) {
 
 Error TlsContext::load(const ws_tls_config& config) {
   verify_ = config.verify;
+  any_name_ = (config.flags & WS_TLS_NO_NAME_CHECK) != 0;
   bio_method_.reset(TlsWire::make_bio_method());
   if (!bio_method_) return tls_fail(WS_ERR_NOMEM, "tls");
   if (config.keylog_file != nullptr) {

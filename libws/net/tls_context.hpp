@@ -26,18 +26,30 @@ class TlsContext : public RefCounted<TlsContext>, public Allocated {
   static Error create(const ws_tls_config& config, Ref<TlsContext>* out);
   static Error create_self_signed(const char* host, Ref<TlsContext>* out);
 
+  // What is in an SSL_CTX of somebody else's, which stays as it is.  Errors: as
+  // ws_tls_new_openssl().
+  static Error create_from(SSL_CTX* ctx, uint32_t flags, Ref<TlsContext>* out);
+
+  // Errors: INVALID (it has no certificate), TLS_CONFIG (its SSL_CTX is a client's).
+  Error can_serve() const;
+  // Errors: TLS_CONFIG (its SSL_CTX is a server's).
+  Error can_connect() const;
   bool has_certificate() const { return certificate_ != nullptr; }
   const char* certificate_pem() const { return certificate_pem_.c_str(); }  // "" if none
 
   // ---- for TlsSession ----
 
-  // Null without a certificate.
+  // Null unless can_serve().
   SSL_CTX* server() const { return server_.get(); }
-  // With the system's roots, which a context that also serves loads only when it is asked to
-  // connect: they cost tens of milliseconds.
+  // Null unless can_connect(), and with OpenSSL's error.  With the system's roots, which a context
+  // that also serves loads only when it is asked to connect: they cost tens of milliseconds.
   SSL_CTX* client();
   const BIO_METHOD* bio_method() const { return bio_method_.get(); }
   bool verifies_server() const { return verify_ != WS_TLS_VERIFY_NONE; }
+  bool checks_name() const { return !any_name_; }
+  // The settings are somebody else's: prepare() sets on each SSL what is ours.
+  bool foreign() const { return foreign_; }
+  static void prepare(SSL* ssl);
   TlsTickets& tickets() { return tickets_; }
 
   // How names are compared (RFC 9525 6.3): whole labels only, and never the subject's CN.
@@ -75,6 +87,8 @@ class TlsContext : public RefCounted<TlsContext>, public Allocated {
   Vector<Ref<TlsContext>> alternatives_;
   ws_tls_verify verify_ = WS_TLS_VERIFY_DEFAULT;
   int keylog_fd_ = -1;
+  bool any_name_ = false;
+  bool foreign_ = false;
   std::mutex roots_mutex_;
   bool roots_loaded_ = false;
   TlsTickets tickets_;

@@ -44,6 +44,15 @@ void Transport::close() {
   }
 }
 
+void Transport::close_descriptor() {
+  const int fd = std::exchange(fd_, -1);
+  if (tls_ != nullptr) {
+    tls_->close_descriptor();
+  } else if (fd >= 0) {
+    socket_close(fd);
+  }
+}
+
 Error Transport::info(ws_tls_info* out) const {
   if (tls_ == nullptr) return fail(WS_ERR_STATE, "the connection is not secured");
   return tls_->info(out);

@@ -83,6 +83,8 @@ class Transport {
   // Nothing more will be written; the peer sees the end after what is on its way.
   void end_writing();
   void close();
+  // Only the descriptor, in silence; what was told about the stream stays readable until close().
+  void close_descriptor();
 
   // How it is secured.  Errors: STATE (plain).
   Error info(ws_tls_info* out) const;

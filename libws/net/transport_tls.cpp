@@ -29,6 +29,17 @@ bool is_address(const char* name) {
 
 }  // namespace
 
+// Not SSL_set_app_data(): callbacks of an SSL_CTX that is not ours may look there for something of
+// their own.
+int TlsSession::own_index() {
+  static const int index = SSL_get_ex_new_index(0, nullptr, nullptr, nullptr, nullptr);
+  return index;
+}
+
+TlsSession* TlsSession::of(const SSL* ssl) {
+  return static_cast<TlsSession*>(SSL_get_ex_data(ssl, own_index()));
+}
+
 Error TlsSession::open(SSL_CTX* ctx) {
   tls_clear_errors();
   ssl_.reset(SSL_new(ctx));
@@ -36,13 +47,14 @@ Error TlsSession::open(SSL_CTX* ctx) {
   BIO* bio = wire_.make_bio(context_->bio_method());
   if (bio == nullptr) return tls_fail(WS_ERR_NOMEM, "BIO_new");
   SSL_set_bio(ssl_.get(), bio, bio);
-  SSL_set_app_data(ssl_.get(), this);
+  if (SSL_set_ex_data(ssl_.get(), own_index(), this) != 1) return tls_fail(WS_ERR_NOMEM, "SSL");
+  if (context_->foreign()) TlsContext::prepare(ssl_.get());
   return {};
 }
 
 Error TlsSession::accept(TlsContext& context, TlsBuffers& buffers, Transport&& lower,
                          TlsSession** out) {
-  assert(context.has_certificate());
+  assert(context.server() != nullptr);
   std::unique_ptr<TlsSession> session(new (std::nothrow) TlsSession(context, buffers));
   if (!session) return fail(WS_ERR_NOMEM, "TLS session");
   if (Error e = session->open(context.server())) return e;
@@ -54,6 +66,7 @@ Error TlsSession::accept(TlsContext& context, TlsBuffers& buffers, Transport&& l
 
 Error TlsSession::connect(TlsContext& context, TlsBuffers& buffers, Transport&& lower,
                           const char* name, uint16_t port, TlsSession** out) {
+  if (Error e = context.can_connect()) return e;
   std::unique_ptr<TlsSession> session(new (std::nothrow) TlsSession(context, buffers));
   if (!session) return fail(WS_ERR_NOMEM, "TLS session");
   SSL_CTX* ctx = context.client();
@@ -105,13 +118,13 @@ Error TlsSession::ask_for(std::string_view name, uint16_t port) {
 // RFC 9525 6: the certificate must be for this name or this address.
 Error TlsSession::expect(const char* name) {
   X509_VERIFY_PARAM* param = SSL_get0_param(ssl_.get());
-  bool set;
-  if (is_address(name)) {
+  const bool address = is_address(name);
+  bool set = address || SSL_set_tlsext_host_name(ssl_.get(), name) == 1;
+  if (context_->checks_name() && address) {
     set = X509_VERIFY_PARAM_set1_ip_asc(param, name) == 1;
-  } else {
-    X509_VERIFY_PARAM_set_hostflags(param, TlsContext::kNameFlags);
-    set = X509_VERIFY_PARAM_set1_host(param, name, 0) == 1 &&
-          SSL_set_tlsext_host_name(ssl_.get(), name) == 1;
+  } else if (context_->checks_name()) {
+    if (!context_->foreign()) X509_VERIFY_PARAM_set_hostflags(param, TlsContext::kNameFlags);
+    set = set && X509_VERIFY_PARAM_set1_host(param, name, 0) == 1;
   }
   return set ? Error() : tls_fail(WS_ERR_TLS, "TLS: the host's name");
 }
@@ -123,7 +136,7 @@ std::string_view TlsSession::asked_name() const {
 }
 
 int TlsSession::on_new_session(SSL* ssl, SSL_SESSION* session) {
-  auto* self = static_cast<TlsSession*>(SSL_get_app_data(ssl));
+  TlsSession* self = of(ssl);
   if (SSL_SESSION_is_resumable(session) == 1) {
     self->context_->tickets().remember(self->server_, session);
   }
@@ -170,14 +183,16 @@ bool TlsSession::take_step() {
   return true;
 }
 
-// RFC 7301 3.1: a server chooses from what was offered, which OpenSSL leaves to us.
+// RFC 7301 3.1: a server chooses from what was offered, which OpenSSL leaves to us.  With settings
+// of somebody else's, what was offered or chosen may be another protocol than ours.
 bool TlsSession::alpn_is_ours() {
   const unsigned char* chosen;
   unsigned len;
   SSL_get0_alpn_selected(ssl_.get(), &chosen, &len);
   const std::string_view protocol(reinterpret_cast<const char*>(chosen), len);
   if (len == 0 || protocol == "http/1.1") return true;
-  explain("TLS: the server chose the protocol \"%s\", which was not offered",
+  explain(context_->foreign() ? "TLS: the protocol \"%s\" was agreed on, which is not http/1.1"
+                              : "TLS: the server chose the protocol \"%s\", which was not offered",
           Escaped(protocol).c_str());
   stop(WS_ERR_TLS, 0, detail_);
   return false;

@@ -64,6 +64,8 @@ class TlsSession : public Allocated {
   size_t unsent() const { return wire_.unsent(); }
   IoResult flush();
 
+  void close_descriptor() { wire_.lower().close_descriptor(); }
+
   // Sends close_notify, and ends the lower transport's writing once that has left.
   void end_writing();
 
@@ -87,6 +89,8 @@ class TlsSession : public Allocated {
 
   TlsSession(TlsContext& context, TlsBuffers& buffers)
       : context_(Ref<TlsContext>::share(&context)), wire_(buffers) {}
+  static int own_index();
+  static TlsSession* of(const SSL* ssl);
   Error open(SSL_CTX* ctx);
   Error ask_for(std::string_view name, uint16_t port);
   Error expect(const char* name);

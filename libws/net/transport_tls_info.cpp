@@ -58,7 +58,7 @@ int TlsSession::on_verify(int ok, X509_STORE_CTX* chain) {
   if (ok == 1) return 1;
   auto* ssl =
       static_cast<SSL*>(X509_STORE_CTX_get_ex_data(chain, SSL_get_ex_data_X509_STORE_CTX_idx()));
-  auto* self = static_cast<TlsSession*>(SSL_get_app_data(ssl));
+  TlsSession* self = of(ssl);
   const int error = X509_STORE_CTX_get_error(chain);
   char asked[128] = "";
   if (error == X509_V_ERR_HOSTNAME_MISMATCH || error == X509_V_ERR_IP_ADDRESS_MISMATCH) {
@@ -115,7 +115,11 @@ void TlsSession::take_tls_failure(const TlsReason& reason) {
   if (reason.out_of_memory()) return stop(WS_ERR_NOMEM, 0, "out of memory");
   if (ssl_reason == SSL_R_CERTIFICATE_VERIFY_FAILED) {
     error = WS_ERR_TLS_VERIFY;
-    if (detail_[0] == '\0') explain("%s", reason.c_str());
+    // A callback that is not ours has judged.
+    const long verdict = SSL_get_verify_result(ssl_.get());
+    if (detail_[0] == '\0') {
+      explain("%s: %s", reason.c_str(), X509_verify_cert_error_string(verdict));
+    }
   } else if (ssl_reason == SSL_R_PEER_DID_NOT_RETURN_A_CERTIFICATE) {
     error = WS_ERR_TLS_VERIFY;
     explain("the peer gave no certificate");

@@ -65,6 +65,10 @@ struct Event {
   size_t len;
 };
 
+// No event of the public API has this value.  For an owner that asked for it by set_rooms(): a
+// message of `len` bytes is arriving; where it shall go is told by give_room().
+inline constexpr ws_event_type kEvRoom = ws_event_type{};
+
 class Engine {
  public:
   // `limits` and `shared` must outlive the engine.  Throws std::bad_alloc.
@@ -178,6 +182,8 @@ class Engine {
   Error close(uint16_t code, std::string_view reason);
   // Ends at once: nothing more is sent.
   void abort(int error, int sys_errno, const char* detail);
+  // The same, and no event tells of it.
+  void abandon();
 
   // ---- state ----
   Role role() const { return role_; }
@@ -194,7 +200,15 @@ class Engine {
     deadline_moved_ = false;
     return deadline_us();
   }
+  // From the next message on; one that has begun is finished as it was begun.
   void set_chunks(bool chunks) { chunks_ = chunks; }
+  // Whether the message of the event that next() just gave comes in parts.
+  bool in_parts() const;
+  // Whether large messages bring kEvRoom.
+  void set_rooms(bool rooms) { rooms_ = rooms; }
+  // Called before the next next(), with as many bytes as the event said.  Null, or no call: the
+  // message is assembled here.
+  void give_room(uint8_t* room);
   // Gives every buffer back; after kDone, so that the destructor may run on any thread.
   void release_buffers();
   // While paused, silence from the peer is our own doing.
@@ -266,6 +280,7 @@ class Engine {
   bool ensure_partial();
   void drop_partial();
   void release_delivered();
+  uint8_t* place_for(size_t n);
   bool grow_assembly(size_t n);
   bool take_text(uint8_t* to, const uint8_t* from, size_t n, uint32_t key);
 
@@ -371,7 +386,8 @@ class Engine {
   uint32_t window_held_ = 0;  // for the peer's messages, in the account of what connections hold
   DeflateAgreed deflate_;
   Utf8Validator sending_utf8_;  // of that message
-  bool chunks_ : 1;
+  bool chunks_ : 1;             // of the next message
+  bool rooms_ : 1 = false;
   bool started_ : 1 = false;
   bool open_pending_ : 1 = false;
   bool closed_pending_ : 1 = false;

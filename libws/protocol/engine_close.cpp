@@ -127,6 +127,7 @@ Error Engine::close(uint16_t code, std::string_view reason) {
   // What was being assembled will not be delivered; only the frame boundaries still matter.
   if (partial_ == nullptr || partial_->delivered) return Error();
   give_inflater();
+  partial_->room = nullptr;
   if (partial_->assembly != nullptr) {
     shared_.blocks.give(partial_->assembly);
     partial_->assembly = nullptr;
@@ -146,6 +147,11 @@ void Engine::abort(int error, int sys_errno, const char* detail) {
   sys_errno_ = sys_errno;
   if (error == WS_ERR_EOF && sent_code_ == 0) close_flags_ |= WS_CLOSE_BY_PEER;
   end(State::kDone, error, detail);
+}
+
+void Engine::abandon() {
+  abort(WS_ERR_CANCELLED, 0, "abandoned");
+  open_pending_ = closed_pending_ = false;
 }
 
 void Engine::end(State state, int error, const char* detail) {

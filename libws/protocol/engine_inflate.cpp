@@ -42,7 +42,7 @@ bool Engine::begin_inflating() {
 }
 
 void Engine::give_inflater() {
-  if (partial_ == nullptr || partial_->inflater == nullptr) return;
+  if (partial_ == nullptr || !partial_->compressed || partial_->inflater == nullptr) return;
   shared_.deflate.give(partial_->inflater);
   partial_->inflater = nullptr;
 }
@@ -80,9 +80,9 @@ Engine::Step Engine::receive_compressed(Event& ev) {
       give_inflater();
       ++shared_.deflate.inflated;
       shared_.deflate.used_us = shared_.now_us;
-      if (chunks_) return give_chunk(ev, data.data(), data.size(), true);
+      if (p.chunks) return give_chunk(ev, data.data(), data.size(), true);
       if (p.assembly == nullptr) return give_message(ev, data.data(), data.size());
-    } else if (chunks_ && !data.empty()) {
+    } else if (p.chunks && !data.empty()) {
       return give_chunk(ev, data.data(), data.size(), false);
     }
     if (!data.empty() && !assemble(data)) {

@@ -23,16 +23,24 @@ struct Engine::Partial {
   uint8_t op = 0;  // 0: no message is open
   bool compressed : 1 = false;
   bool more_output : 1 = false;  // the inflater has more than there was room for
+  bool chunks : 1 = false;       // given in parts as they come, not assembled
   bool first_given : 1 = false;  // chunks: WS_PART_FIRST went out
   bool delivered : 1 = false;    // the event is out; release at the next step
+  bool room_due : 1 = false;     // kEvRoom is to be given once enough has arrived
   Utf8Validator utf8;
   uint32_t key = 0;  // of the frame, rotated to the next byte
   uint32_t fragments = 0;
   uint64_t frame_left = 0;
-  uint64_t message_bytes = 0;    // announced by the headers so far
-  Inflater* inflater = nullptr;  // of a compressed message, until it is whole
+  uint64_t message_bytes = 0;  // announced by the headers so far
+  union {
+    Inflater* inflater = nullptr;  // of a compressed message, until it is whole
+    uint8_t* room;                 // of another: the owner's memory, instead of the assembly
+  };
   Block* assembly = nullptr;
   Ref<Message> kept;  // owns the assembly once somebody keeps the message
+
+  // Of a message in one frame.
+  uint64_t taken() const { return message_bytes - frame_left; }
 };
 
 }  // namespace libws

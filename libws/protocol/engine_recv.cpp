@@ -14,6 +14,10 @@ namespace {
 // more than this (bad_inputs 82).
 constexpr size_t kFirstAssembly = 64 * 1024;
 
+// Messages of this size are worth asking for a room; and so much must have arrived, for that too
+// is memory.  What came before the answer is copied, a microsecond.
+constexpr size_t kRoomFrom = 16 * 1024;
+
 constexpr const char* kTextCutShort = "text ends inside a code point";
 
 }  // namespace
@@ -150,6 +154,9 @@ const char* Engine::check_sequence(uint8_t first) const {
 
 bool Engine::message_is_open() const { return partial_ != nullptr && partial_->op != 0; }
 
+// What was whole in the buffer has no Partial: it began and ended since chunks_ was set.
+bool Engine::in_parts() const { return message_is_open() ? partial_->chunks : chunks_; }
+
 // The one place that bounds the frames of a message, before they have come; `first` is the first
 // byte of the next one.  After our Close nothing is stored, so nothing is bounded.
 uint64_t Engine::message_room(uint8_t first) const {
@@ -186,7 +193,10 @@ Engine::Step Engine::begin_frame(const FrameHeader& h, Event& ev) {
     p.first_given = false;
     p.utf8.reset();
     p.compressed = h.rsv1;
+    p.chunks = chunks_;
     p.more_output = false;
+    p.room_due = rooms_ && h.fin && !h.rsv1 && !chunks_ && h.length >= kRoomFrom &&
+                 h.length == static_cast<size_t>(h.length);
     if (h.rsv1 && !dropping() && !begin_inflating()) return Step::kMore;
   }
   if (!dropping() && ++p.fragments > limits_.max_fragments && limits_.max_fragments != WS_NEVER) {
@@ -216,16 +226,23 @@ Engine::Step Engine::receive_payload(Event& ev) {
     return Step::kAgain;
   }
   if (p.compressed) return receive_compressed(ev);
-  if (chunks_) return receive_chunk(ev, n);
+  if (p.chunks) return receive_chunk(ev, n);
 
   if (n != 0) {
-    if (!grow_assembly(n)) {
+    if (p.room_due && p.taken() + n >= kRoomFrom) {
+      p.room_due = false;
+      ev = {kEvRoom, static_cast<ws_opcode>(p.op), 0, nullptr,
+            static_cast<size_t>(p.message_bytes)};
+      return Step::kEvent;
+    }
+    uint8_t* to = place_for(n);
+    if (to == nullptr) {
       return fail_connection(1011, WS_ERR_NOMEM, "out of memory for a message");
     }
-    if (!take_text(p.assembly->tail(), in_, n, p.key)) {
+    if (!take_text(to, in_, n, p.key)) {
       return fail_connection(1007, WS_ERR_UTF8, kNotUtf8);
     }
-    p.assembly->end += n;
+    if (p.room == nullptr) p.assembly->end += n;
     in_ += n;
     p.frame_left -= n;
     p.key = mask_rotate(p.key, n);
@@ -249,6 +266,7 @@ Engine::Step Engine::end_frame(Event& ev) {
   Partial& p = *partial_;
   p.in_frame = false;
   if (!p.fin) return Step::kAgain;
+  if (p.room != nullptr) return give_message(ev, p.room, static_cast<size_t>(p.message_bytes));
   if (p.assembly == nullptr) return give_message(ev, p.stash, 0);
   return give_message(ev, p.assembly->bytes(), p.assembly->end);
 }
@@ -299,6 +317,26 @@ Engine::Step Engine::give_chunk(Event& ev, const uint8_t* data, size_t len, bool
   return Step::kEvent;
 }
 
+// The owner's callback may have ended everything meanwhile: then the memory is not ours to write.
+void Engine::give_room(uint8_t* room) {
+  if (room == nullptr || dropping()) return;
+  Partial& p = *partial_;
+  if (p.assembly != nullptr) {
+    assert(p.assembly->end == p.taken());
+    copy_bytes(room, p.assembly->bytes(), p.assembly->end);
+    shared_.blocks.give(p.assembly);
+    p.assembly = nullptr;
+  }
+  p.room = room;
+}
+
+// Where the next n bytes go.  Null: out of memory.
+uint8_t* Engine::place_for(size_t n) {
+  Partial& p = *partial_;
+  if (p.room != nullptr) return p.room + p.taken();
+  return grow_assembly(n) ? p.assembly->tail() : nullptr;
+}
+
 // Room for n more bytes.  Steps double, so that a message costs few moves, and never pass what
 // the headers have announced.
 bool Engine::grow_assembly(size_t n) {
@@ -318,14 +356,16 @@ bool Engine::grow_assembly(size_t n) {
 }
 
 std::span<uint8_t> Engine::landing() {
-  if (partial_ == nullptr || !partial_->in_frame || state_ != State::kOpen || chunks_ ||
+  if (partial_ == nullptr || !partial_->in_frame || state_ != State::kOpen || partial_->chunks ||
       partial_->compressed || partial_->frame_left == 0 || in_ != in_end_) {
     return {};
   }
+  Partial& p = *partial_;
+  if (p.room != nullptr) return {p.room + p.taken(), static_cast<size_t>(p.frame_left)};
+  // What comes before the owner is asked is little, and its block does not stay.
+  if (p.assembly == nullptr || p.room_due) return {};
   // A message that will not fit in what it has grows now, while the step is still justified by
   // the bytes that have arrived.  Out of memory: the ordinary path reports it.
-  Partial& p = *partial_;
-  if (p.assembly == nullptr) return {};
   if (p.assembly->capacity == p.assembly->end && !grow_assembly(1)) return {};
   size_t room = p.assembly->capacity - p.assembly->end;
   size_t len = p.frame_left < room ? static_cast<size_t>(p.frame_left) : room;
@@ -336,7 +376,8 @@ std::span<uint8_t> Engine::landing() {
 // destination are the same.
 void Engine::landed(size_t n) {
   last_rx_us_ = shared_.now_us;
-  in_ = partial_->assembly->tail();
+  Partial& p = *partial_;
+  in_ = p.room != nullptr ? p.room + p.taken() : p.assembly->tail();
   in_end_ = in_ + n;
 }
 
@@ -367,6 +408,7 @@ void Engine::release_delivered() {
   if (p.delivered) {
     shared_.blocks.give(p.assembly);
     p.assembly = nullptr;
+    p.room = nullptr;
     p.kept = Ref<Message>();
     p.delivered = false;
     p.compressed = false;
@@ -377,7 +419,7 @@ void Engine::release_delivered() {
 }
 
 Ref<Message> Engine::keep(const Event& ev) {
-  if (partial_ != nullptr && partial_->delivered && !chunks_) {
+  if (partial_ != nullptr && partial_->delivered && !partial_->chunks) {
     Partial& p = *partial_;
     if (p.kept) return p.kept;
     if (p.assembly != nullptr) {

@@ -74,7 +74,8 @@ Ref<Message> Message::adopt(ws_opcode op, Block* block) {
 
 Error Message::set_flags(uint32_t flags) {
   if (Error e = check_send_flags(flags, "message")) return e;
-  constexpr uint32_t kAllowed = WS_SEND_NO_DEFLATE | WS_SEND_DEFLATE | kSendLevelMask;
+  constexpr uint32_t kAllowed =
+      WS_SEND_LATER | WS_SEND_NO_DEFLATE | WS_SEND_DEFLATE | kSendLevelMask;
   if ((flags & ~kAllowed) != 0) {
     return fail(WS_ERR_UNSUPPORTED, "message: flags 0x%x are not for messages", flags & ~kAllowed);
   }

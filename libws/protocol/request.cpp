@@ -118,6 +118,11 @@ void Request::set_peer(const char* text) {
   peer_[len] = '\0';
 }
 
+const char* Request::local() {
+  if (local_[0] == '\0' && host_ != nullptr) host_->print_local(local_);
+  return local_;
+}
+
 Error Request::accept(const AcceptOptions& how) {
   if (answered_) return fail(WS_ERR_STATE, "accept: the request is answered already");
   if (!is_upgrade()) return fail(WS_ERR_STATE, "accept: the request is not an upgrade");

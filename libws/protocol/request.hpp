@@ -31,6 +31,9 @@ struct Response {
   std::string_view body;
 };
 
+// Room for the text of an address.
+inline constexpr size_t kRequestAddressBytes = 80;
+
 // Who carries out the answer: an engine, or the connection around it.  Arguments are checked
 // before they get here.  Either call may drop the host's reference to the request.
 class RequestHost {
@@ -38,6 +41,8 @@ class RequestHost {
   virtual Error accept(const AcceptOptions& how) = 0;
   virtual Error respond(const Response& response) = 0;
   virtual Error tls_info(ws_tls_info*) { return fail(WS_ERR_STATE, "get_tls: not over TLS"); }
+  // The address on our side; leaves the empty text when there is no socket.
+  virtual void print_local(char (&)[kRequestAddressBytes]) const {}
 
  protected:
   ~RequestHost() = default;
@@ -72,6 +77,7 @@ class Request : public RefCounted<Request>, public Allocated {
   std::string_view key() const;     // Sec-WebSocket-Key
   const char* peer() const { return peer_; }
   void set_peer(const char* text);  // copied, at most 79 characters
+  const char* local();
 
   // The public calls: argument checks, then the host.  Errors as request.h says; STATE comes
   // before CLOSED, and CLOSED before INVALID.  A call that fails leaves the request unanswered.
@@ -100,7 +106,8 @@ class Request : public RefCounted<Request>, public Allocated {
   String cookie_;
   RequestHost* host_ = nullptr;
   bool answered_ = false;
-  char peer_[80] = "";
+  char peer_[kRequestAddressBytes] = "";
+  char local_[kRequestAddressBytes] = "";  // asked for once, by whoever wants it
 };
 LIBWS_HANDLE(Request, ws_request);
 

@@ -27,8 +27,7 @@ TlsContext* tls_of(const ws_listen_config& c) {
 }  // namespace
 
 Error check_server_tls(const TlsContext* tls) {
-  if (tls == nullptr || tls->has_certificate()) return Error();
-  return fail(WS_ERR_INVALID, "a server's ws_tls needs a certificate");
+  return tls != nullptr ? tls->can_serve() : Error();
 }
 
 Error Server::listen(const ws_listen_config& c, Listener** out) {

@@ -36,6 +36,16 @@ void Server::free() {
   unref();
 }
 
+void Server::on_loop_abandoned() {
+  freed_ = true;
+  if (shutdown_ != nullptr) std::exchange(shutdown_, nullptr)->cancel();
+  for (Listener* l : listeners_) l->abandon();
+  listeners_.clear();
+  options_.policy->limits.server_header = nullptr;
+  while (Conn* c = conns_.pop_front()) c->on_abandoned();
+  unref();
+}
+
 void Server::abort_all() {
   for (Conn* c = conns_.front(); c != nullptr; c = conns_.next(c)) c->abort();
 }

@@ -57,6 +57,7 @@ class Server final : public ConnOwner,
   // LoopMember
   void on_loop_stop() override { abort_all(); }
   void on_loop_free() override { free(); }
+  void on_loop_abandoned() override;
 
  private:
   friend class RefCounted<Server>;

@@ -7,6 +7,7 @@ extern "C" {
 
 #include <cstring>
 #include <stdexcept>
+#include <vector>
 
 namespace {
 
@@ -17,10 +18,16 @@ void on_event(World *, const char *event, ws_conn *) {
   if (std::strcmp(event, thrower) == 0) throw std::runtime_error("from a callback");
 }
 
+void *on_room(ws_conn *, ws_opcode, size_t, void *) {
+  if (std::strcmp(thrower, "room") == 0) throw std::runtime_error("from on_room");
+  return nullptr;
+}
+
 void expect_isolated(const char *event, void (*provoke)(Peer *)) {
   World w;
   world_prepare(&w);
   w.on = on_event;
+  w.handlers.on_room = on_room;
   w.limits.close_timeout_ms = 50;  // the peers here do not answer a Close
   thrower = "nothing";
   world_start(&w);
@@ -47,6 +54,12 @@ void nothing(Peer *) {}
 void text(Peer *p) { peer_send_text(p, "hello"); }
 void ping(Peer *p) { peer_send_frame(p, 0x89, "x", 1); }
 void pong(Peer *p) { peer_send_frame(p, 0x8a, "x", 1); }
+void large(Peer *p) {
+  // More than one read holds; the server may be gone before all of it has left, so only a part.
+  std::vector<uint8_t> wire(WIRE_OVERHEAD + 40000);
+  const size_t header = wire_client_header(wire.data(), FIN_BINARY, 500000);
+  peer_send(p, wire.data(), header + 40000);
+}
 void bye(Peer *p) { peer_send_close(p, 1000, ""); }
 
 /* bad: 235 */
@@ -60,6 +73,9 @@ void test_exception_in_on_ping_ends_its_connection(void **) { expect_isolated("p
 
 /* bad: 235 */
 void test_exception_in_on_pong_ends_its_connection(void **) { expect_isolated("pong", pong); }
+
+/* bad: 235 */
+void test_exception_in_on_room_ends_its_connection(void **) { expect_isolated("room", large); }
 
 /* bad: 235 */
 void test_exception_in_on_close_is_survived(void **) { expect_isolated("close", bye); }
@@ -89,6 +105,7 @@ int main() {
       cmocka_unit_test(test_exception_in_on_message_ends_its_connection),
       cmocka_unit_test(test_exception_in_on_ping_ends_its_connection),
       cmocka_unit_test(test_exception_in_on_pong_ends_its_connection),
+      cmocka_unit_test(test_exception_in_on_room_ends_its_connection),
       cmocka_unit_test(test_exception_in_on_close_is_survived),
       cmocka_unit_test(test_exception_in_on_message_is_told_as_1011),
   };

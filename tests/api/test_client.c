@@ -6,10 +6,12 @@
  */
 #include "caller.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <openssl/evp.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -312,6 +314,17 @@ static void test_client_reaches_ipv6_and_names(void **state) {
   assert_string_equal(ws_conn_peer(call->c.conn), want);
 }
 
+static void test_client_names_the_address_it_has(void **state) {
+  Call *call = *state;
+  struct sockaddr_in seen;
+  socklen_t len = sizeof seen;
+  char want[32];
+  call_open(call);
+  assert_int_equal(getpeername(call->p.fd, (struct sockaddr *)&seen, &len), 0);
+  snprintf(want, sizeof want, "127.0.0.1:%d", ntohs(seen.sin_port));
+  assert_string_equal(ws_conn_local(call->c.conn), want);
+}
+
 static void open_unix(Call *call, const char *path) {
   target_stop(&call->t);
   target_listen_unix(&call->t, call->c.loop, path);
@@ -320,6 +333,7 @@ static void open_unix(Call *call, const char *path) {
   assert_ok(ws_client_send(call->c.client, WS_OP_TEXT, "hi", 2, 0));
   peer_expect_text(&call->p, "hi");
   assert_int_equal(strncmp(ws_conn_peer(call->c.conn), "unix:", 5), 0);
+  assert_string_equal(ws_conn_local(call->c.conn), "unix:");
 }
 
 static void test_client_reaches_unix_sockets_by_path(void **state) {
@@ -512,6 +526,7 @@ int main(void) {
       test_of(test_client_authorization_header_goes_before_the_url),
       test_of(test_client_headers_set_in_on_attempt_are_sent_by_it),
       test_of(test_client_reaches_ipv6_and_names),
+      test_of(test_client_names_the_address_it_has),
       test_of(test_client_reaches_unix_sockets_by_path),
       test_of(test_client_reaches_abstract_unix_sockets),
       test_of(test_client_tells_when_nobody_listens),

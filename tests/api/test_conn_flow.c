@@ -75,6 +75,40 @@ static void test_conn_send_limit_is_exact(void **state) {
   world_stop(&w);
 }
 
+/* Outside a turn a message goes out at once, or with the next turn if it says so. */
+static void test_conn_message_with_send_later_waits_for_the_turn_or_a_flush(void **state) {
+  (void)state;
+  World w;
+  Peer p;
+  world_prepare(&w);
+  world_start(&w);
+  peer_connect(&p, w.loop, w.port);
+  peer_open(&p);
+  const int exact = !faults_are_on();
+  ws_message *now, *later;
+  assert_ok(ws_message_new(WS_OP_BINARY, "now", 3, &now));
+  assert_ok(ws_message_new(WS_OP_BINARY, "later", 5, &later));
+  assert_ok(ws_message_set_flags(later, WS_SEND_LATER));
+  assert_ok(ws_conn_send_message(w.conn, now));
+  if (exact) assert_int_equal(ws_conn_buffered(w.conn), 0);
+  assert_ok(ws_conn_send_message(w.conn, later));
+  assert_ok(ws_conn_send_message(w.conn, later));
+  if (exact) assert_int_equal(ws_conn_buffered(w.conn), 14);
+  peer_expect_frame(&p, FIN_BINARY, "now", 3);
+  peer_expect_frame(&p, FIN_BINARY, "later", 5);
+  peer_expect_frame(&p, FIN_BINARY, "later", 5);
+  if (exact) assert_int_equal(ws_conn_buffered(w.conn), 0);
+  assert_ok(ws_conn_send_message(w.conn, later));
+  if (exact) assert_int_equal(ws_conn_buffered(w.conn), 7);
+  assert_ok(ws_conn_flush(w.conn));
+  if (exact) assert_int_equal(ws_conn_buffered(w.conn), 0);
+  peer_expect_frame(&p, FIN_BINARY, "later", 5);
+  ws_message_unref(now);
+  ws_message_unref(later);
+  peer_drop(&p);
+  world_stop(&w);
+}
+
 /* bad: 169 */
 static void test_conn_backpressure_then_full_then_one_drain(void **state) {
   (void)state;
@@ -476,6 +510,7 @@ int main(void) {
 #define WITH_WORLD(f) cmocka_unit_test_setup_teardown(f, world_setup, world_teardown)
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_conn_send_limit_is_exact),
+      cmocka_unit_test(test_conn_message_with_send_later_waits_for_the_turn_or_a_flush),
       cmocka_unit_test(test_conn_backpressure_then_full_then_one_drain),
       cmocka_unit_test(test_conn_burst_that_the_kernel_takes_is_no_backpressure),
       cmocka_unit_test(test_conn_small_sends_that_the_kernel_cuts_are_finished),

@@ -346,11 +346,11 @@ static void test_message_flags_are_those_of_whoever_sends_it(void **state) {
   }
 }
 
-static void test_message_set_flags_takes_only_what_concerns_compression(void **state) {
+static void test_message_set_flags_takes_only_what_holds_for_all_who_send_it(void **state) {
   (void)state;
   ws_message *m = make_message("x", 1, 0);
   assert_ok(ws_message_set_flags(m, WS_SEND_LEVEL(9)));
-  assert_fails(WS_ERR_UNSUPPORTED, ws_message_set_flags(m, WS_SEND_LATER));
+  assert_ok(ws_message_set_flags(m, WS_SEND_LATER | WS_SEND_LEVEL(9)));
   assert_fails(WS_ERR_UNSUPPORTED, ws_message_set_flags(m, WS_SEND_NO_UTF8_CHECK));
   assert_fails(WS_ERR_UNSUPPORTED, ws_message_set_flags(m, 1u << 4));
   assert_fails(WS_ERR_INVALID, ws_message_set_flags(m, WS_SEND_LEVEL(10)));
@@ -475,7 +475,7 @@ int main(void) {
       WITH_BOTH(test_begin_parts_flags_hold_for_one_message),
       WITH_BOTH(test_parts_of_any_content_and_cut_arrive_at_the_other_end),
       WITH_BOTH(test_message_flags_are_those_of_whoever_sends_it),
-      cmocka_unit_test(test_message_set_flags_takes_only_what_concerns_compression),
+      cmocka_unit_test(test_message_set_flags_takes_only_what_holds_for_all_who_send_it),
       WITH_BOTH(test_message_to_1000_connections_is_deflated_once),
       WITH_BOTH(test_message_to_mixed_windows_is_deflated_once_for_each),
       WITH_BOTH(test_message_between_sends_of_a_context_decodes),

@@ -451,6 +451,7 @@ static void test_engine_bytes_behind_a_pending_request_wait_for_the_answer(void 
     assert_fails(WS_ERR_CLOSED, ws_engine_send(s.e, WS_OP_TEXT, "x", 1, 0));
     ws_request *r = ws_request_ref(ws_engine_request(s.e));
     assert_string_equal(ws_request_peer(r), "");
+    assert_string_equal(ws_request_local(r), "");
     assert_ok(ws_request_accept(r, NULL));
     assert_null(ws_engine_request(s.e));
     side_events(&s);

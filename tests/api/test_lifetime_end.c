@@ -20,6 +20,7 @@ static void expect_inert(ws_conn *c) {
   assert_fails(WS_ERR_CLOSED, ws_conn_flush(c));
   assert_fails(WS_ERR_CLOSED, ws_conn_pause(c));
   assert_fails(WS_ERR_CLOSED, ws_conn_resume(c));
+  assert_fails(WS_ERR_CLOSED, ws_conn_set_chunks(c, 1));
   assert_fails(WS_ERR_CLOSED, ws_conn_close(c, 1000, NULL));
   ws_conn_abort(c);
   assert_int_equal(ws_conn_is_open(c), 0);
@@ -27,6 +28,7 @@ static void expect_inert(ws_conn *c) {
   assert_null(ws_conn_loop(c));
   assert_true(ws_conn_id(c) != 0);
   assert_int_equal(strncmp(ws_conn_peer(c), "127.0.0.1:", 10), 0);
+  assert_string_equal(ws_conn_local(c), "");
   assert_string_equal(ws_conn_subprotocol(c), "chat");
   assert_ok(ws_conn_get_stats(c, &s));
   assert_true(s.bytes_in > 0);

@@ -56,6 +56,7 @@ static void test_misuse_null_handles_of_calls_with_a_code_are_invalid(void **sta
       ws_conn_flush(NULL),
       ws_conn_pause(NULL),
       ws_conn_resume(NULL),
+      ws_conn_set_chunks(NULL, 1),
       ws_conn_close(NULL, 1000, NULL),
       ws_conn_get_stats(NULL, &cs),
       ws_server_new(NULL, NULL, NULL),
@@ -119,6 +120,7 @@ static void test_misuse_null_handles_of_getters_give_nothing(void **state) {
   (void)ws_request_path(NULL);
   (void)ws_request_query(NULL);
   (void)ws_request_peer(NULL);
+  (void)ws_request_local(NULL);
   assert_null(ws_request_header(NULL, "Host", &len));
   assert_int_equal(ws_request_header_at(NULL, 0, &h), 0);
   assert_null(ws_request_cookie(NULL, "a", &len));
@@ -139,6 +141,7 @@ static void test_misuse_null_handles_of_getters_give_nothing(void **state) {
   assert_null(ws_conn_loop(NULL));
   assert_null(ws_conn_user(NULL));
   (void)ws_conn_peer(NULL);
+  assert_string_equal(ws_conn_local(NULL), "");
   (void)ws_conn_subprotocol(NULL);
   assert_int_equal(ws_conn_is_open(NULL), 0);
   assert_int_equal(ws_conn_buffered(NULL), 0);

@@ -43,7 +43,6 @@ static void ask_and_wait(World *w, Peer *p, const char *request) {
 static void look_closely(World *w, ws_request *r) {
   size_t len = 77;
   ws_header h;
-  (void)w;
   assert_int_equal(ws_request_is_upgrade(r), 1);
   assert_string_equal(ws_request_method(r), "GET");
   assert_string_equal(ws_request_path(r), "/a%2Fb/..;/c");
@@ -71,6 +70,10 @@ static void look_closely(World *w, ws_request *r) {
   assert_null(ws_request_subprotocol(r, 3));
   assert_null(ws_request_subprotocol(r, SIZE_MAX));
   assert_int_equal(strncmp(ws_request_peer(r), "127.0.0.1:", 10), 0);
+  char local[32];
+  snprintf(local, sizeof local, "127.0.0.1:%d", w->port);
+  assert_string_equal(ws_request_local(r), local);
+  assert_ptr_equal(ws_request_local(r), ws_request_local(r)); /* valid while the request is */
   size_t n = 0;
   while (ws_request_header_at(r, n, &h)) ++n;
   assert_int_equal(n, 14);
@@ -364,6 +367,7 @@ static void test_request_answered_after_the_peer_left_is_closed(void **state) {
     if (i & 2) world_stop(&w);
     assert_fails(WS_ERR_CLOSED, ws_request_respond(waiting, 200, NULL, 0, NULL, 0));
     if (!(i & 4)) assert_fails(WS_ERR_CLOSED, ws_request_accept(waiting, NULL));
+    assert_string_equal(ws_request_local(waiting), "");
     assert_string_equal(ws_request_path(waiting), "/x");
     assert_string_equal(ws_request_header(waiting, "Host", NULL), "localhost:9001");
     ws_request_unref(waiting);

@@ -128,6 +128,47 @@ static void test_server_names_its_peers(void **state) {
   assert_int_equal(strncmp(seen_peer, "[::1]:", 6), 0);
 }
 
+static char seen_local[128], last_local[128];
+static void note_local(World *w, const char *event, ws_conn *c) {
+  (void)w;
+  if (strcmp(event, "open") == 0) snprintf(seen_local, sizeof seen_local, "%s", ws_conn_local(c));
+  if (strcmp(event, "close") == 0) snprintf(last_local, sizeof last_local, "%s", ws_conn_local(c));
+}
+
+static void test_server_names_the_address_that_was_reached(void **state) {
+  World *w = *state;
+  Peer p;
+  ws_listener *ln;
+  char want[64];
+  w->on = note_local;
+  world_join(w, &p);
+  snprintf(want, sizeof want, "127.0.0.1:%d", w->port);
+  assert_string_equal(seen_local, want);
+  ws_conn *c = ws_conn_ref(w->conn);
+  assert_string_equal(ws_conn_local(c), want);
+  peer_drop(&p);
+  world_wait_closed(w, 1);
+  assert_string_equal(last_local, want); /* inside on_close still */
+  run_for(w->loop, 5);
+  assert_string_equal(ws_conn_local(c), "");
+  ws_conn_unref(c);
+  assert_ok(listen_on(w, "0.0.0.0", 0, 0, &ln));
+  peer_connect(&p, w->loop, ws_listener_port(ln));
+  expect_echo_at(w, &p);
+  snprintf(want, sizeof want, "127.0.0.1:%d", ws_listener_port(ln));
+  assert_string_equal(seen_local, want);
+  assert_ok(listen_unix(w, "@libws-test-local-name", 0, &ln));
+  assert_int_equal(peer_try_unix(&p, w->loop, "@libws-test-local-name"), 0);
+  expect_echo_at(w, &p);
+  assert_string_equal(seen_local, "unix:");
+  if (!have_v6()) skip();
+  assert_ok(listen_on(w, "::", 0, 0, &ln));
+  peer_connect_v6(&p, w->loop, ws_listener_port(ln));
+  expect_echo_at(w, &p);
+  snprintf(want, sizeof want, "[::1]:%d", ws_listener_port(ln));
+  assert_string_equal(seen_local, want);
+}
+
 /* bad: 250 */
 static void test_server_address_in_use_is_named(void **state) {
   World *w = *state;
@@ -501,6 +542,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       WITH_WORLD(test_server_listens_on_v4_v6_and_both),
       WITH_WORLD(test_server_names_its_peers),
+      WITH_WORLD(test_server_names_the_address_that_was_reached),
       WITH_WORLD(test_server_address_in_use_is_named),
       WITH_WORLD(test_server_reuseport_shares_a_port),
       WITH_WORLD(test_server_restarts_on_the_port_of_its_old_connections),

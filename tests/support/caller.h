@@ -40,7 +40,7 @@ struct Caller {
   char log[16384];
 };
 
-/* All callbacks but on_chunk, which would replace on_message; the loop is there. */
+/* All callbacks but on_chunk, which would replace on_message, and on_room; the loop is there. */
 void caller_prepare(Caller *w);
 /* Sets config.url. */
 void caller_set_url(Caller *w, const char *format, ...) __attribute__((format(printf, 2, 3)));

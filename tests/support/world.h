@@ -36,7 +36,7 @@ struct World {
   char log[16384]; /* "open text:hi close:1000/1000/0 " */
 };
 
-/* All callbacks but on_chunk, which would replace on_message. */
+/* All callbacks but on_chunk, which would replace on_message, and on_room. */
 void world_prepare(World *w);
 void world_start(World *w);
 void world_stop(World *w); /* frees server and loop */

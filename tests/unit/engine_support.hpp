@@ -259,6 +259,7 @@ class Peer final : private RequestHost {
 
   void log(const Event& ev) {
     if (on_event) on_event(ev);
+    if (ev.type == kEvRoom) return;  // not the application's
     std::string data(reinterpret_cast<const char*>(ev.data), ev.len);
     switch (ev.type) {
       case WS_EV_REQUEST: {

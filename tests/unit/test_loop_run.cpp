@@ -218,7 +218,8 @@ void test_run_dispatch_and_free_inside_a_turn_are_reentrant(void** state) {
 
 struct Member : LoopMember {
   std::function<void()> then;
-  int freed = 0;
+  int freed = 0, abandoned = 0;
+  void on_loop_abandoned() override { ++abandoned; }
   void on_loop_free() override {
     ++freed;
     if (then) then();

@@ -66,6 +66,11 @@ class FakeHost : public libws::RequestHost {
     return finish();
   }
 
+  void print_local(char (&out)[libws::kRequestAddressBytes]) const override {
+    std::snprintf(out, sizeof out, "host %d", ++asked);
+  }
+
+  mutable int asked = 0;
   int accepts = 0, responds = 0, status = 0, result = WS_OK;
   const char* subprotocol = nullptr;
   size_t body_size = 0;
@@ -216,6 +221,22 @@ void test_request_peer_is_copied_and_cut(void**) {
   }
   r->set_peer("");
   assert_string_equal(r->peer(), "");
+}
+
+void test_request_local_is_asked_of_the_host_once(void**) {
+  FakeHost host;
+  const Ref<Request> r = get_of("");
+  assert_string_equal(r->local(), "");
+  r->set_host(&host);
+  assert_string_equal(r->local(), "host 1");
+  assert_string_equal(r->local(), "host 1");
+  r->detach();
+  assert_string_equal(r->local(), "host 1");
+  const Ref<Request> late = get_of("");
+  late->set_host(&host);
+  late->detach();
+  assert_string_equal(late->local(), "");
+  assert_int_equal(host.asked, 1);
 }
 
 // req: 46, 109
@@ -418,6 +439,7 @@ int main() {
       cmocka_unit_test(test_request_cookie_is_found_by_its_exact_name),
       cmocka_unit_test(test_request_cookie_is_searched_in_linear_time),
       cmocka_unit_test(test_request_peer_is_copied_and_cut),
+      cmocka_unit_test(test_request_local_is_asked_of_the_host_once),
       cmocka_unit_test(test_accept_reaches_the_host_once),
       cmocka_unit_test(test_accept_with_bad_arguments_changes_nothing),
       cmocka_unit_test(test_accept_of_plain_http_is_a_state_error),
