@@ -40,26 +40,38 @@ size_t documents_of(size_t size) {
   return std::clamp<size_t>(kBytes / size, 4, 64);
 }
 
+// RFC 6455 5.2, without the key; with room for that and for the payload.
+std::vector<uint8_t> frame_head(Opcode opcode, size_t size, uint8_t masked, uint8_t reserved) {
+  std::vector<uint8_t> frame;
+  frame.reserve(14 + size);
+  frame.push_back(static_cast<uint8_t>(kFin | reserved | static_cast<uint8_t>(opcode)));
+  if (size < 126) {
+    frame.push_back(static_cast<uint8_t>(masked | size));
+  } else if (size <= 0xffff) {
+    frame.push_back(masked | 126);
+    append_big_endian(frame, size, 2);
+  } else {
+    frame.push_back(masked | 127);
+    append_big_endian(frame, size, 8);
+  }
+  return frame;
+}
+
 }  // namespace
 
 std::vector<uint8_t> masked_frame(Opcode opcode, std::span<const uint8_t> payload,
                                   const std::array<uint8_t, 4>& key, uint8_t reserved) {
-  std::vector<uint8_t> frame;
-  frame.reserve(14 + payload.size());
-  frame.push_back(static_cast<uint8_t>(kFin | reserved | static_cast<uint8_t>(opcode)));
-  if (payload.size() < 126) {
-    frame.push_back(static_cast<uint8_t>(kMasked | payload.size()));
-  } else if (payload.size() <= 0xffff) {
-    frame.push_back(kMasked | 126);
-    append_big_endian(frame, payload.size(), 2);
-  } else {
-    frame.push_back(kMasked | 127);
-    append_big_endian(frame, payload.size(), 8);
-  }
+  std::vector<uint8_t> frame = frame_head(opcode, payload.size(), kMasked, reserved);
   frame.insert(frame.end(), key.begin(), key.end());
   for (size_t i = 0; i < payload.size(); ++i) {
     frame.push_back(static_cast<uint8_t>(payload[i] ^ key[i % 4]));
   }
+  return frame;
+}
+
+std::vector<uint8_t> unmasked_frame(Opcode opcode, std::span<const uint8_t> payload) {
+  std::vector<uint8_t> frame = frame_head(opcode, payload.size(), 0, 0);
+  frame.insert(frame.end(), payload.begin(), payload.end());
   return frame;
 }
 

@@ -36,6 +36,8 @@ constexpr uint8_t kReserved1 = 0x40;  // RFC 7692 6: the message is compressed
 std::vector<uint8_t> masked_frame(Opcode opcode, std::span<const uint8_t> payload,
                                   const std::array<uint8_t, 4>& key = kMaskKey,
                                   uint8_t reserved = 0);
+// As servers send it (RFC 6455 5.1).
+std::vector<uint8_t> unmasked_frame(Opcode opcode, std::span<const uint8_t> payload);
 
 // What every connection sends, again and again; made once and shared by all of them.
 struct Messages {

@@ -1,6 +1,7 @@
 """The servers that are compared, and running one of them or a load program.
 
-bench/run and bench/instructions share this file, so a peer added to SERVERS is known to both.
+bench/run and bench/instructions share this file, so a peer added to SERVERS is known to both;
+bench/python/run has its own servers and runs them with it too.
 """
 
 import contextlib
@@ -93,6 +94,11 @@ class NotRun(Exception):
 
 class Failed(Exception):
     """A server that ran and did wrong, or a load program that could not measure it."""
+
+
+def explained(reason):
+    """What the table says about a server that has no figures."""
+    return f"{'not run' if isinstance(reason, NotRun) else 'failed'}: {reason}"
 
 
 @dataclasses.dataclass

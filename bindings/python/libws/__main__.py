@@ -1,0 +1,10 @@
+"""python -m libws: see libws.cli."""
+
+from __future__ import annotations
+
+import sys
+
+from .cli import main
+
+if __name__ == "__main__":
+    sys.exit(main())

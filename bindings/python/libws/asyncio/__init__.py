@@ -1,0 +1,1 @@
+"""WebSocket connections for asyncio: libws.asyncio.client, libws.asyncio.server."""

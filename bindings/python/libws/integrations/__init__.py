@@ -1,0 +1,1 @@
+"""libws inside other programs."""

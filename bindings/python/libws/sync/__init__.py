@@ -1,0 +1,1 @@
+"""WebSocket connections for programs with threads; names and meaning as in libws.asyncio."""

@@ -1,0 +1,11 @@
+// The sans-I/O engine (ws_engine) for Python: libws._core.Engine.
+#pragma once
+
+#include "python.hpp"
+
+namespace pyws {
+
+// Engine and its event types.  After bind_errors.
+void bind_engine(py::module_& m);
+
+}  // namespace pyws

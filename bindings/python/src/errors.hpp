@@ -1,0 +1,27 @@
+// From a ws_error to an exception.
+#pragma once
+
+#include "python.hpp"
+
+namespace pyws {
+
+// libws._core.Error; also the constants ERR_*.
+void bind_errors(py::module_& m);
+
+// Sets Error with the detail of this thread's last failing call.  Returns null, for `return`.
+PyObject* set_error(int code);
+
+// The same as a C++ exception, for code that pybind11 calls.
+[[noreturn]] void throw_error(int code);
+inline int check(int code) {
+  if (code < 0) throw_error(code);
+  return code;
+}
+
+// The class of this name in libws.exceptions: new reference, or null with an exception set.
+PyObject* exception_type(const char* name);
+
+// Sets libws.exceptions.ConcurrencyError.  Returns null.
+PyObject* set_concurrency_error(const char* text);
+
+}  // namespace pyws

@@ -1,0 +1,231 @@
+// The coroutine of send(), which queues when it is first awaited and waits while too much is
+// queued.
+#include "send.hpp"
+
+#include "errors.hpp"
+#include "message.hpp"
+
+namespace pyws {
+namespace {
+
+enum Stage : uint8_t { kNew, kWaitingToQueue, kWaitingForRoom, kDone };
+
+struct Send {
+  PyObject_HEAD Connection* connection;
+  PyObject* message;
+  Waiter* waiter;
+  SendOptions options;
+  Stage stage;
+  bool tracked;
+};
+
+extern PyTypeObject send_type;
+Send* spare;
+
+Send* as_send(PyObject* self) { return reinterpret_cast<Send*>(self); }
+
+PyObject* send_new(Connection* c, PyObject* message, const SendOptions& options) {
+  Send* s = std::exchange(spare, nullptr);
+  if (s != nullptr) {
+    PyObject_Init(object(s), &send_type);
+  } else {
+    s = PyObject_GC_New(Send, &send_type);
+    if (s == nullptr) return nullptr;
+  }
+  Py_INCREF(object(c));
+  Py_INCREF(message);
+  s->connection = c;
+  s->message = message;
+  s->waiter = nullptr;
+  s->options = options;
+  s->stage = kNew;
+  s->tracked = false;
+  return object(s);
+}
+
+void leave(Send* s) {
+  if (s->waiter == nullptr) return;
+  Waiter* waiter = std::exchange(s->waiter, nullptr);
+  connection_stop_waiting(s->connection, waiter);
+  Py_DECREF(object(waiter));
+}
+
+int send_traverse(PyObject* self, visitproc visit, void* arg) {
+  const Send* s = as_send(self);
+  Py_VISIT(s->connection);
+  Py_VISIT(s->message);
+  Py_VISIT(s->waiter);
+  return 0;
+}
+
+int send_clear(PyObject* self) {
+  leave(as_send(self));
+  return 0;
+}
+
+void send_dealloc(PyObject* self) {
+  Send* s = as_send(self);
+  if (s->tracked) PyObject_GC_UnTrack(self);
+  if (s->stage == kNew) {
+    const SavedError saved;
+    if (PyErr_WarnFormat(PyExc_RuntimeWarning, 1,
+                         "coroutine 'Connection.send' was never awaited: nothing was sent") < 0)
+      PyErr_WriteUnraisable(self);
+  }
+  leave(s);
+  Connection* c = s->connection;
+  PyObject* message = s->message;
+  if (spare == nullptr)
+    spare = s;
+  else
+    PyObject_GC_Del(s);
+  Py_DECREF(message);
+  Py_DECREF(object(c));
+}
+
+bool too_much(Connection* c) {
+  if (c->loop->resuming) {
+    // It was only queued until now: the kernel may take all of it.
+    ws_conn_flush(c->handle);
+  }
+  return ws_conn_buffered(c->handle) > c->send_high;
+}
+
+PySendResult suspend(Send* s, Stage stage, PyObject** result) {
+  s->stage = stage;
+  s->waiter = connection_wait_for_room(s->connection);
+  if (s->waiter == nullptr) return PYGEN_ERROR;
+  Py_INCREF(object(s->waiter));
+  *result = object(s->waiter);
+  if (!s->tracked) {
+    s->tracked = true;
+    PyObject_GC_Track(object(s));
+  }
+  return PYGEN_NEXT;
+}
+
+PySendResult finish(Send* s, PyObject** result) {
+  s->stage = kDone;
+  *result = none();
+  return PYGEN_RETURN;
+}
+
+PySendResult fail(Send* s, int code) {
+  s->stage = kDone;
+  set_send_error(s->connection, code);
+  return PYGEN_ERROR;
+}
+
+PySendResult queue(Send* s, PyObject** result) {
+  Connection* c = s->connection;
+  if (c->fragmenting && c->state == kOpen) return suspend(s, kWaitingToQueue, result);
+  const int sent = queue_message(c, s->message, s->options);
+  if (sent < 0) return fail(s, sent);
+  if (sent == WS_BACKPRESSURE && too_much(c)) return suspend(s, kWaitingForRoom, result);
+  return finish(s, result);
+}
+
+PySendResult send_step(PyObject* self, PyObject*, PyObject** result) {
+  Send* s = as_send(self);
+  leave(s);
+  switch (s->stage) {
+    case kNew:
+    case kWaitingToQueue: return queue(s, result);
+    case kWaitingForRoom:
+      if (s->connection->state == kClosed) return fail(s, WS_ERR_CLOSED);
+      return finish(s, result);
+    case kDone: break;
+  }
+  PyErr_SetString(PyExc_RuntimeError, "cannot reuse already awaited coroutine");
+  return PYGEN_ERROR;
+}
+
+PyObject* send_next(PyObject* self) {
+  PyObject* value = nullptr;
+  switch (send_step(self, Py_None, &value)) {
+    case PYGEN_NEXT: return value;
+    case PYGEN_RETURN:
+      Py_DECREF(value);
+      PyErr_SetNone(PyExc_StopIteration);
+      return nullptr;
+    case PYGEN_ERROR: break;
+  }
+  return nullptr;
+}
+
+PyObject* call_send(PyObject* self, PyObject*) { return send_next(self); }
+
+PyObject* call_throw(PyObject* self, PyObject* args) {
+  PyObject* type = nullptr;
+  PyObject* value = Py_None;
+  PyObject* traceback = Py_None;
+  if (!PyArg_ParseTuple(args, "O|OO:throw", &type, &value, &traceback)) return nullptr;
+  leave(as_send(self));
+  as_send(self)->stage = kDone;
+  if (PyExceptionInstance_Check(type))
+    PyErr_SetObject(object(Py_TYPE(type)), type);
+  else
+    PyErr_SetObject(type, value);
+  return nullptr;
+}
+
+PyObject* call_close(PyObject* self, PyObject*) {
+  leave(as_send(self));
+  as_send(self)->stage = kDone;
+  return none();
+}
+
+PyObject* get_name(PyObject*, void*) { return PyUnicode_FromString("send"); }
+PyObject* get_qualname(PyObject*, void*) { return PyUnicode_FromString("Connection.send"); }
+
+PyMethodDef methods[] = {
+    {"send", call_send, METH_O, nullptr},
+    {"throw", call_throw, METH_VARARGS, nullptr},
+    {"close", call_close, METH_NOARGS, nullptr},
+    {nullptr, nullptr, 0, nullptr},
+};
+
+PyGetSetDef attributes[] = {
+    {"__name__", get_name, nullptr, nullptr, nullptr},
+    {"__qualname__", get_qualname, nullptr, nullptr, nullptr},
+    {nullptr, nullptr, nullptr, nullptr, nullptr},
+};
+
+PyAsyncMethods async_methods = {PyObject_SelfIter, nullptr, nullptr, send_step};
+
+PyTypeObject send_type = [] {
+  PyTypeObject t = blank_type();
+  t.tp_name = "libws._core.Send";
+  t.tp_basicsize = sizeof(Send);
+  t.tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC;
+  t.tp_dealloc = send_dealloc;
+  t.tp_traverse = send_traverse;
+  t.tp_clear = send_clear;
+  t.tp_iter = PyObject_SelfIter;
+  t.tp_iternext = send_next;
+  t.tp_as_async = &async_methods;
+  t.tp_methods = methods;
+  t.tp_getset = attributes;
+  return t;
+}();
+
+}  // namespace
+
+void bind_send() {
+  if (PyType_Ready(&send_type) < 0) throw py::error_already_set();
+}
+
+PyObject* connection_send(PyObject* self, PyObject* const* args, Py_ssize_t count,
+                          PyObject* keywords) {
+  PyObject* message = nullptr;
+  SendOptions options;
+  if (!parse_send(args, count, keywords, &message, &options)) return nullptr;
+  auto* c = reinterpret_cast<Connection*>(self);
+  if (is_data(message)) return send_new(c, message, options);
+  PyObject* text = options.text < 0 ? Py_None : options.text != 0 ? Py_True : Py_False;
+  const Ref compress(compress_of(options.flags));
+  if (!compress) return nullptr;
+  return PyObject_CallMethod(self, "_send_fragments", "OOO", message, text, compress.get());
+}
+
+}  // namespace pyws
