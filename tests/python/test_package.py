@@ -28,6 +28,10 @@ def test_each_exported_name_is_there(name):
     assert name in dir(libws)
 
 
+def test_names_for_import_star_are_those_that_have_a_home():
+    assert libws.__all__ == sorted(libws._HOME.keys() - {"__version__"})
+
+
 def test_version_is_that_of_the_module():
     from libws import _core
 

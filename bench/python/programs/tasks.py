@@ -41,7 +41,7 @@ async def main():
     before = memory()
     kept.append(await start(count))
     after = memory()
-    each = [(late - early) / count for early, late in zip(before, after)]
+    each = [(late - early) / count for early, late in zip(before, after, strict=True)]
     print(json.dumps({"pss_per_connection": each[0], "anonymous_per_connection": each[1]}))
     for futures, tasks in kept:
         for future in futures:

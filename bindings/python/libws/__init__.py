@@ -13,6 +13,70 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+# A plain list, for type checkers.
+__all__ = [
+    "ClientConnection",
+    "Close",
+    "CloseCode",
+    "ConcurrencyError",
+    "ConnectionClosed",
+    "ConnectionClosedError",
+    "ConnectionClosedOK",
+    "Data",
+    "DuplicateParameter",
+    "ExtensionName",
+    "ExtensionParameter",
+    "HeaderLineTooLong",
+    "Headers",
+    "HeadersLike",
+    "InvalidHandshake",
+    "InvalidHeader",
+    "InvalidHeaderFormat",
+    "InvalidHeaderValue",
+    "InvalidMessage",
+    "InvalidMethod",
+    "InvalidOrigin",
+    "InvalidParameterName",
+    "InvalidParameterValue",
+    "InvalidProtocol",
+    "InvalidProxy",
+    "InvalidProxyMessage",
+    "InvalidProxyStatus",
+    "InvalidState",
+    "InvalidStatus",
+    "InvalidURI",
+    "InvalidUpgrade",
+    "LoggerLike",
+    "Message",
+    "MultipleValuesError",
+    "NegotiationError",
+    "Opcode",
+    "Origin",
+    "PayloadTooBig",
+    "ProtocolError",
+    "ProxyError",
+    "Request",
+    "RequestLineTooLong",
+    "Response",
+    "SecurityError",
+    "Server",
+    "ServerConnection",
+    "State",
+    "StatusLike",
+    "StatusLineTooLong",
+    "Subprotocol",
+    "TLS",
+    "TooManyFragments",
+    "TooManyHeaders",
+    "WebSocketException",
+    "basic_auth",
+    "broadcast",
+    "connect",
+    "serve",
+    "unix_connect",
+    "unix_serve",
+]
+
 if TYPE_CHECKING:
     from ._broadcast import broadcast as broadcast
     from ._core import TLS as TLS
@@ -72,7 +136,6 @@ _MODULES = frozenset(
     "asyncio core datastructures exceptions frames http11 integrations protocol sync typing".split()
 )
 
-__all__ = sorted(_HOME.keys() - {"__version__"})
 
 
 def __getattr__(name: str) -> Any:

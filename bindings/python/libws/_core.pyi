@@ -5,15 +5,16 @@ GIL: a turn holds it from beginning to end, so calls never meet.  Names, units a
 are those of the C headers (include/libws).
 """
 
-from collections.abc import Callable, Coroutine, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
 from typing import Any, Final, final
 
-from typing_extensions import Buffer, Self
+from _typeshed import structseq
+from typing_extensions import Buffer, Self, disjoint_base
 
 __version__: Final[str]
 build_info: Final[str]
 
-Data = str | Buffer
+_Data = str | Buffer
 
 class Error(Exception):
     """A call of the C library failed.  `str()` of it is the detail text."""
@@ -22,7 +23,9 @@ class Error(Exception):
 
 ERR_INVALID: Final[int]
 ERR_STATE: Final[int]
+ERR_REENTRANT: Final[int]
 ERR_UNSUPPORTED: Final[int]
+ERR_NOMEM: Final[int]
 ERR_CLOSED: Final[int]
 ERR_FULL: Final[int]
 ERR_TOO_BIG: Final[int]
@@ -112,14 +115,15 @@ class TLS:
         keylog_file: str | None = ...,
         no_tickets: bool = ...,
         partial_chain: bool = ...,
+        no_name_check: bool = ...,
         kernel: bool = ...,
         alternatives: Sequence[TLS] = ...,
     ) -> None: ...
-    @classmethod
-    def self_signed(cls, host: str = "localhost") -> Self:
+    @staticmethod
+    def self_signed(host: str = "localhost") -> TLS:
         """A throw-away certificate for `host`, signed by itself, valid for 30 days."""
-    @classmethod
-    def from_ssl_context(cls, context: Any) -> Self:
+    @staticmethod
+    def from_ssl_context(context: Any) -> TLS:
         """Use an ssl.SSLContext with everything that was loaded into it.
 
         Raises Error (ERR_UNSUPPORTED) when Python's ssl module has another OpenSSL than this
@@ -137,7 +141,9 @@ class Message:
     protocol: memoryview(message) is its payload without a copy.
     """
 
-    def __new__(cls, data: Data, *, text: bool | None = None, compress: bool | int | None = None) -> Self: ...
+    def __new__(
+        cls, data: _Data, *, text: bool | None = None, compress: bool | int | None = None
+    ) -> Self: ...
     @property
     def opcode(self) -> int: ...
     def __len__(self) -> int: ...
@@ -153,9 +159,12 @@ class Loop:
     `log(level, line)`: called for what the library has to say, level 1 (error) to 4 (debug).
     """
 
-    def __init__(
-        self, asyncio_loop: Any = None, log: Callable[[int, str], None] | None = None, log_level: int = 0
-    ) -> None: ...
+    def __new__(
+        cls,
+        asyncio_loop: Any = None,
+        log: Callable[[int, str], None] | None = None,
+        log_level: int = 0,
+    ) -> Self: ...
     @property
     def asyncio_loop(self) -> Any: ...
     @property
@@ -181,14 +190,15 @@ class Loop:
         """ws_loop_free: abort everything; each connection gets its _on_close."""
     def stats(self) -> dict[str, int]: ...
 
+@disjoint_base
 class Connection:
     """A connection, from before its handshake to after its end.  Made for subclassing.
 
     Two ways to receive.  With a listener, its methods are called from the turn:
         on_open(connection), on_message(connection, message), on_close(connection),
         on_drain(connection), on_ping(connection, data), on_pong(connection, data)
-    (on_message must be there, the others need not).  Without one, messages wait in a queue for recv, and
-    reading pauses when more than max_queue[0] wait, until max_queue[1] are left; None: never.
+    (on_message must be there, the others need not).  Without one, messages wait in a queue: reading
+    pauses when more than max_queue[0] wait, until max_queue[1] are left; None: never.
     """
 
     def __init__(
@@ -207,7 +217,9 @@ class Connection:
     def _on_pong(self, data: bytes) -> None: ...
     def _closed_error(self) -> BaseException:
         """What recv and send raise when the connection is not open (any more)."""
-    def _send_fragments(self, message: Any, text: bool | None, compress: Any) -> Coroutine[Any, Any, None]:
+    def _send_fragments(
+        self, message: Any, text: bool | None, compress: Any
+    ) -> Coroutine[Any, Any, None]:
         """send() of something that is neither str, bytes-like nor Message."""
 
     # For coroutines.  Only one may wait in recv, __anext__ or _recv_chunk: else ConcurrencyError
@@ -226,17 +238,23 @@ class Connection:
         """The next part: opcode, first, last, data.  Only after _set_chunks()."""
     def _wait_drained(self) -> Coroutine[Any, Any, None]:
         """Until the queue is at the low mark, or the connection has ended."""
-    def _begin_fragments(self, compress: bool | int | None) -> None:
+    def _begin_fragments(self, compress: bool | int | None, /) -> None:
         """Other sends wait from now on until _end_fragments().  RuntimeError if already begun."""
     def _end_fragments(self) -> None: ...
 
     # Immediate.  Errors: Error; what _closed_error() returns when it is not open.
-    def send_now(self, message: Data | Message, text: bool | None = None, *, compress: bool | int | None = None) -> bool:
+    def send_now(
+        self,
+        message: _Data | Message,
+        text: bool | None = None,
+        *,
+        compress: bool | int | None = None,
+    ) -> bool:
         """Queue the message.  True: slow down until on_drain (WS_BACKPRESSURE)."""
-    def send_part(self, data: Data, opcode: int, last: bool) -> bool:
+    def send_part(self, data: _Data, opcode: int, last: bool, /) -> bool:
         """One piece of a message (ws_conn_send_part)."""
-    def ping_now(self, data: bytes = b"") -> None: ...
-    def pong_now(self, data: bytes = b"") -> None: ...
+    def ping_now(self, data: _Data = b"", /) -> None: ...
+    def pong_now(self, data: _Data = b"", /) -> None: ...
     def close_now(self, code: int = 1000, reason: str = "") -> None:
         """Begin the closing handshake (ws_conn_close); nothing happens if it has begun."""
     def abort(self) -> None: ...
@@ -249,7 +267,8 @@ class Connection:
     def _set_chunks(self) -> None:
         """From the next message on queue parts as they arrive; recv joins them.  Stays so."""
 
-    notify: Callable[[], object] | None  # called at the end of a turn that brought a message, the end or room to send
+    # Called at the end of a turn that brought a message, the end or room to send.
+    notify: Callable[[], object] | None
 
     @property
     def loop(self) -> Loop: ...
@@ -280,14 +299,15 @@ class Connection:
         """As ws_conn_local; stays after the end."""
     @property
     def close_info(self) -> tuple[int, int, int, bool, bool, str, str] | None:
-        """How it ended, once CLOSED: error, code received, code sent, clean, by the peer, reason, detail.
+        """How it ended, once CLOSED.
 
-        The codes are those of ws_close_info: 1005 a Close without one, 1006 no Close frame, sent 0: none.
+        Error, code received (1005: a Close without one; 1006: no Close), code sent (0: none),
+        clean, by the peer, reason, detail.
         """
     def tls(self) -> dict[str, Any] | None: ...
     def deflate(self) -> dict[str, int]: ...
     def stats(self) -> dict[str, int]:
-        """messages_in, messages_out, bytes_in, bytes_out, messages_dropped, rtt_us (-1: not yet)."""
+        """The members of ws_conn_stats; rtt_us is -1 before it is measured."""
 
 @final
 class Request:
@@ -314,7 +334,9 @@ class Request:
         deflate: str | None = None,
     ) -> None:
         """Finish the upgrade; connection._on_open follows from a turn.  Errors: Error."""
-    def respond(self, status: int, headers: Iterable[tuple[str, str]] = ..., body: bytes = b"") -> None: ...
+    def respond(
+        self, status: int, headers: Iterable[tuple[str, str]] = ..., body: bytes = b""
+    ) -> None: ...
 
 @final
 class Listener:
@@ -475,10 +497,7 @@ _Event = RequestEvent | OpenEvent | MessageEvent | PingEvent | PongEvent | Close
 
 @final
 class Engine:
-    """ws_engine: the protocol without I/O.  See libws.core for how to drive it.
-
-    Errors of all calls: Error.
-    """
+    """ws_engine: the protocol without I/O; libws.core tells how to drive it.  Errors: Error."""
 
     @classmethod
     def server(cls, config: Config | None = None, *, chunks: bool = False) -> Engine:
@@ -515,15 +534,12 @@ class Engine:
     ) -> None:
         """Finish the upgrade.  Errors: ERR_STATE, ERR_INVALID."""
     def respond(
-        self, status: int, headers: Iterable[tuple[str, str]] = (), body: Data = b""
+        self, status: int, headers: Iterable[tuple[str, str]] = (), body: _Data = b""
     ) -> None:
-        """Send an HTTP response instead, and close.
-
-        Errors: ERR_STATE, ERR_INVALID, ERR_TOO_BIG.
-        """
+        """Send an HTTP response and close.  Errors: ERR_STATE, ERR_INVALID, ERR_TOO_BIG."""
     def send(
         self,
-        message: Data | Message,
+        message: _Data | Message,
         text: bool | None = None,
         *,
         compress: bool | int | None = None,
@@ -534,11 +550,11 @@ class Engine:
         """
     def begin_parts(self, compress: bool | int | None = None) -> None:
         """How the message that the next send_part begins is compressed."""
-    def send_part(self, data: Data, opcode: int, last: bool) -> bool:
+    def send_part(self, data: _Data, opcode: int, last: bool) -> bool:
         """Queue one piece of a message of unknown length.  Returns and errors: as send."""
-    def ping(self, data: Data = b"") -> None:
+    def ping(self, data: _Data = b"") -> None:
         """Queue a ping of at most 125 bytes."""
-    def pong(self, data: Data = b"") -> None:
+    def pong(self, data: _Data = b"") -> None:
         """Queue a pong of at most 125 bytes."""
     def close(self, code: int = 1000, reason: str = "") -> None:
         """Begin the closing handshake; code 0: without a code.  Errors: ERR_CLOSED, ERR_INVALID."""
@@ -571,11 +587,13 @@ class Engine:
     def response_body(self) -> bytes:
         """Body of the response that refused the handshake, at most 64 KiB."""
 
-def broadcast(connections: Iterable[Connection], message: Message) -> list[tuple[Connection, str]]:
+def broadcast(
+    connections: Iterable[Connection], message: Message, /
+) -> list[tuple[Connection, str]]:
     """Send to all that are open; who was skipped, and why.
 
-    Skipped with a reason: those in the middle of a message sent in parts, and those that have more than 16 MiB queued.
-    Those that are not open are passed over in silence.
+    Skipped with a reason: those in the middle of a message sent in parts, and those that have more
+    than 16 MiB queued.  Those that are not open are passed over in silence.
     """
 
 def after_fork() -> None:

@@ -36,6 +36,8 @@ class Client {
   }
 
   ws_client* handle() const { return gone() ? nullptr : handle_; }
+  py::object& loop_object() { return loop_; }
+  py::object& connection() { return connection_; }
 
   void down(const ws_close_info* why) {
     const py::object connection = std::move(connection_);
@@ -71,6 +73,24 @@ class Client {
   ws_client* handle_ = nullptr;
 };
 
+// The connection refers to its Client, and is held by the loop.
+void collect(PyHeapTypeObject* heap_type) {
+  PyTypeObject* type = &heap_type->ht_type;
+  type->tp_flags |= Py_TPFLAGS_HAVE_GC;
+  type->tp_traverse = [](PyObject* self, visitproc visit, void* arg) {
+    Py_VISIT(Py_TYPE(self));
+    if (!py::detail::is_holder_constructed(self)) return 0;
+    auto& client = py::cast<Client&>(py::handle(self));
+    Py_VISIT(client.loop_object().ptr());
+    Py_VISIT(client.connection().ptr());
+    return 0;
+  };
+  type->tp_clear = [](PyObject* self) {
+    if (py::detail::is_holder_constructed(self)) py::cast<Client&>(py::handle(self)).close();
+    return 0;
+  };
+}
+
 void on_down(ws_client*, const ws_close_info* why, uint32_t, void* user) {
   const Ref client = Ref::borrow(static_cast<Connection*>(user)->client);
   py::handle(client.get()).cast<Client&>().down(why);
@@ -92,7 +112,7 @@ void init(py::detail::value_and_holder& self, const py::object& connection, cons
           uint32_t max_redirects) {
   Connection* c = connection_of(connection);
   if (url.find('\0') != url.npos) throw py::value_error("the URL has a NUL byte");
-  const HeaderPairs fields(headers);
+  const Fields fields = header_fields(headers);
   std::vector<const char*> names;
   for (const std::string& each : subprotocols) names.push_back(each.c_str());
   ws_client_config how;
@@ -137,7 +157,7 @@ py::object response(const Client& client) {
 
 void bind_client(py::module_& m) {
   const py::none nothing;
-  py::class_<Client>(m, "Client", "ws_client: one attempt to open a connection.")
+  py::class_<Client>(m, "Client", py::custom_type_setup(collect), "ws_client: one attempt to open a connection.")
       .def("__init__", &init, py::detail::is_new_style_constructor(), py::arg("connection"),
            py::arg("url"), py::arg("config"), py::kw_only(), py::arg("headers") = py::tuple(),
            py::arg("subprotocols") = py::tuple(), py::arg("tls") = nothing,

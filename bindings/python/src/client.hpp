@@ -1,7 +1,7 @@
 // Opening a connection.
 #pragma once
 
-#include "python.hpp"
+#include "pybind.hpp"
 
 namespace pyws {
 

@@ -1,6 +1,6 @@
 #include "config.hpp"
 
-#include "errors.hpp"
+#include "arguments.hpp"
 
 #include <cmath>
 
@@ -62,12 +62,19 @@ bool set_number(ws_conn_config& config, const std::string& name, py::handle give
   return false;
 }
 
+ws_deflate deflate_mode(py::handle given) {
+  ws_deflate mode = WS_DEFLATE_DEFAULT;
+  const auto name = given.is_none() ? std::string() : given.cast<std::string>();
+  if (!read_deflate(given.is_none() ? nullptr : name.c_str(), &mode)) throw py::error_already_set();
+  return mode;
+}
+
 void set_member(ws_conn_config& config, const std::string& name, py::handle given) {
   if (set_number(config, name, given)) return;
   if (name == "deflate") {
-    config.deflate = deflate_mode("deflate", given);
+    config.deflate = deflate_mode(given);
   } else if (name == "deflate_recv") {
-    config.deflate_recv = deflate_mode("deflate_recv", given);
+    config.deflate_recv = deflate_mode(given);
   } else if (name == "no_auto_pong") {
     if (given.cast<bool>()) config.flags |= WS_CONN_NO_AUTO_PONG;
   } else {
@@ -86,25 +93,6 @@ void check_whole(const ws_conn_config& config) {
 }
 
 }  // namespace
-
-ws_deflate deflate_mode(const char* name, py::handle given) {
-  if (given.is_none()) return WS_DEFLATE_DEFAULT;
-  const auto mode = given.cast<std::string>();
-  if (mode == "off") return WS_DEFLATE_OFF;
-  if (mode == "shared") return WS_DEFLATE_SHARED;
-  if (mode == "dedicated") return WS_DEFLATE_DEDICATED;
-  throw py::value_error(std::string(name) + ": \"" + mode + "\" is none of off, shared, dedicated");
-}
-
-HeaderPairs::HeaderPairs(const py::object& pairs) {
-  for (const py::handle pair : pairs)
-    texts_.push_back(pair.cast<std::pair<std::string, std::string>>());
-  for (const auto& [name, value] : texts_) {
-    if (name.find('\0') != name.npos || value.find('\0') != value.npos)
-      throw py::value_error("header " + name.substr(0, name.find('\0')) + ": a NUL byte");
-    headers_.push_back({name.c_str(), value.c_str()});
-  }
-}
 
 const ws_conn_config* config_of(PyObject* config) {
   if (py::isinstance<Config>(config)) return &py::handle(config).cast<const Config&>().value;

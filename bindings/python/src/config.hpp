@@ -1,7 +1,8 @@
 // ws_conn_config from keyword arguments.
 #pragma once
 
-#include "python.hpp"
+#include "arguments.hpp"
+#include "pybind.hpp"
 
 #include <cstring>
 #include <string>
@@ -18,20 +19,12 @@ const ws_conn_config* config_of(PyObject* config);
 
 void bind_config(py::module_& m);
 
-// "off", "shared", "dedicated" or None.  Throws ValueError.
-ws_deflate deflate_mode(const char* name, py::handle given);
-
-// Header fields for a call of the library; the strings live as long as this does.
-class HeaderPairs {
- public:
-  explicit HeaderPairs(const py::object& pairs);
-  const ws_header* data() const { return headers_.data(); }
-  size_t size() const { return headers_.size(); }
-
- private:
-  std::vector<std::pair<std::string, std::string>> texts_;
-  std::vector<ws_header> headers_;
-};
+// Header fields for a call of the library.
+inline Fields header_fields(const py::object& pairs) {
+  Fields fields;
+  if (!fields.read(pairs.ptr(), ValuesAs::kUtf8)) throw py::error_already_set();
+  return fields;
+}
 
 // What an iterator function of the library gives, as pairs of str (ISO 8859-1 where not UTF-8).
 template <typename HeaderAt>

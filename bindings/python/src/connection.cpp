@@ -26,8 +26,8 @@ int parse_queue(PyObject* given, Connection* c) {
     if (!PyErr_Occurred()) PyErr_SetString(PyExc_TypeError, "max_queue: (high, low) or None");
     return -1;
   }
-  if (high == 0 || low >= high) {
-    PyErr_Format(PyExc_ValueError, "max_queue: (%u, %u): 0 <= low < high", high, low);
+  if (low > high) {
+    PyErr_Format(PyExc_ValueError, "max_queue: (%u, %u): low above high", high, low);
     return -1;
   }
   c->queue_high = high;
@@ -189,13 +189,12 @@ PyTypeObject connection_type = [] {
   return t;
 }();
 
-void bind_connection(py::module_& m) {
-  if (PyType_Ready(&connection_type) < 0) throw py::error_already_set();
-  m.add_object("Connection", py::reinterpret_borrow<py::object>(object(&connection_type)));
-  m.attr("CONNECTING") = int{kConnecting};
-  m.attr("OPEN") = int{kOpen};
-  m.attr("CLOSING") = int{kClosing};
-  m.attr("CLOSED") = int{kClosed};
+bool bind_connection(PyObject* module) {
+  return add_type(module, "Connection", &connection_type) &&
+         PyModule_AddIntConstant(module, "CONNECTING", kConnecting) == 0 &&
+         PyModule_AddIntConstant(module, "OPEN", kOpen) == 0 &&
+         PyModule_AddIntConstant(module, "CLOSING", kClosing) == 0 &&
+         PyModule_AddIntConstant(module, "CLOSED", kClosed) == 0;
 }
 
 void connection_attach(Connection* c) {

@@ -56,7 +56,7 @@ struct Connection {
 };
 
 extern PyTypeObject connection_type;
-void bind_connection(py::module_& m);
+bool bind_connection(PyObject* module);
 
 // From now on the library may call back for it; the reverse, when it no longer will.
 void connection_attach(Connection* c);
@@ -95,8 +95,8 @@ PyObject* connection_take_chunk(Connection* c);
 void connection_read_on(Connection* c);
 
 // receive.cpp and send.cpp: methods that return coroutines.
-void bind_receive();
-void bind_send();
+bool bind_receive();
+bool bind_send();
 PyObject* connection_recv(PyObject* self, PyObject* const* args, Py_ssize_t n, PyObject* names);
 PyObject* connection_pop(PyObject* self, PyObject* const* args, Py_ssize_t n, PyObject* names);
 PyObject* connection_anext(PyObject* self);

@@ -1,4 +1,5 @@
 // What acts on a connection at once, and the waiting for room to send.
+#include "arguments.hpp"
 #include "connection.hpp"
 #include "errors.hpp"
 #include "send.hpp"
@@ -166,18 +167,11 @@ PyObject* tls_info(PyObject* self, PyObject*) {
 }
 
 PyObject* deflate_info(PyObject* self, PyObject*) {
-  ws_deflate_info d;
-  WS_INIT(&d);
-  if (as_connection(self)->handle != nullptr) ws_conn_get_deflate(as_connection(self)->handle, &d);
-  return Py_BuildValue(
-      "{sO sO sO sI sI sK sK sK sK sK}", "agreed",
-      (d.flags & WS_DEFLATE_AGREED) != 0 ? Py_True : Py_False, "send_takeover",
-      (d.flags & WS_DEFLATE_SEND_TAKEOVER) != 0 ? Py_True : Py_False, "recv_takeover",
-      (d.flags & WS_DEFLATE_RECV_TAKEOVER) != 0 ? Py_True : Py_False, "send_window_bits",
-      d.send_window_bits, "recv_window_bits", d.recv_window_bits, "sent_plain_bytes",
-      d.sent_plain_bytes, "sent_wire_bytes", d.sent_wire_bytes, "received_plain_bytes",
-      d.received_plain_bytes, "received_wire_bytes", d.received_wire_bytes, "context_bytes",
-      d.context_bytes);
+  ws_deflate_info info;
+  WS_INIT(&info);
+  if (as_connection(self)->handle != nullptr)
+    ws_conn_get_deflate(as_connection(self)->handle, &info);
+  return deflate_dict(info);
 }
 
 PyObject* stats(PyObject* self, PyObject*) {

@@ -187,13 +187,16 @@ void end(Connection* c) {
 
 void on_close(ws_conn*, const ws_close_info* how, void* user) {
   Connection* c = as_connection(user);
+  const Ref alive = Ref::borrow(object(c));  // the listener may close its Client
   set_ending(c, how->error, how, how->detail);
   if (c->listener != nullptr) call_listener(c, names().on_close);
   end(c);
 }
 
+// A loop is closed by a task, and no task can be entered inside another.
 void wake(Connection* c, Waiter* waiter) {
-  if (!waiter_wake(waiter)) loop_took_exception(c->loop, object(c));
+  const bool woken = c->loop->handle == nullptr ? waiter_wake_soon(waiter) : waiter_wake(waiter);
+  if (!woken) loop_took_exception(c->loop, object(c));
 }
 
 void wake_receiver(Connection* c) {

@@ -1,8 +1,8 @@
 // The sans-I/O engine.  It is immediate: no call waits, calls back or gives up the GIL.
 #include "engine.hpp"
 
+#include "arguments.hpp"
 #include "config.hpp"
-#include "engine_arguments.hpp"
 #include "engine_event.hpp"
 #include "errors.hpp"
 #include "message.hpp"
@@ -24,19 +24,6 @@ ws_engine* handle_of(PyObject* self) { return as_engine(self)->handle; }
 
 // None, or null with an exception set.
 PyObject* done(int code) { return code < 0 ? set_error(code) : none(); }
-
-PyObject* error_type;  // set once, when the module is made
-
-// For what is refused here, before the library is asked.
-PyObject* refuse(int code, const char* text) {
-  const Ref error(PyObject_CallFunction(error_type, "s", text));
-  const Ref number(PyLong_FromLong(code));
-  if (!error || !number) return nullptr;
-  if (PyObject_SetAttrString(error.get(), "code", number.get()) == 0) {
-    PyErr_SetObject(error_type, error.get());
-  }
-  return nullptr;
-}
 
 // What a send returns: True is WS_BACKPRESSURE.
 PyObject* sent(int code) {
@@ -103,7 +90,7 @@ PyObject* client(PyObject* type, PyObject* args, PyObject* names) {
   Fields fields;
   Names offered;
   ws_engine_config c;
-  if (!fields.read(headers) || !offered.read(subprotocols)) return nullptr;
+  if (!fields.read(headers, ValuesAs::kLatin1) || !offered.read(subprotocols)) return nullptr;
   if (!read_config(config, chunks != 0, &c)) return nullptr;
   open.headers = fields.data();
   open.header_count = fields.size();
@@ -172,7 +159,7 @@ PyObject* output(PyObject* self, PyObject*) {
 // Null with an exception set when nothing waits for an answer.
 ws_request* pending(PyObject* self) {
   ws_request* request = ws_engine_request(handle_of(self));
-  if (request == nullptr) refuse(WS_ERR_STATE, "no request waits for an answer");
+  if (request == nullptr) set_error(WS_ERR_STATE, "no request waits for an answer");
   return request;
 }
 
@@ -187,7 +174,8 @@ PyObject* accept(PyObject* self, PyObject* args, PyObject* names) {
     return nullptr;
   }
   Fields fields;
-  if (!fields.read(headers) || !read_deflate(deflate, &how.deflate)) return nullptr;
+  if (!fields.read(headers, ValuesAs::kLatin1) || !read_deflate(deflate, &how.deflate))
+    return nullptr;
   how.headers = fields.data();
   how.header_count = fields.size();
   ws_request* request = pending(self);
@@ -204,7 +192,8 @@ PyObject* respond(PyObject* self, PyObject* args, PyObject* names) {
   }
   Fields fields;
   Payload payload;
-  if (!fields.read(headers) || (body != nullptr && !payload.read(body))) return nullptr;
+  if (!fields.read(headers, ValuesAs::kLatin1) || (body != nullptr && !payload.read(body)))
+    return nullptr;
   ws_request* request = pending(self);
   if (request == nullptr) return nullptr;
   return done(ws_request_respond(request, status, fields.data(), fields.size(), payload.data(),
@@ -278,7 +267,7 @@ PyObject* close(PyObject* self, PyObject* args, PyObject* names) {
     return nullptr;
   }
   if (code < 0 || code > UINT16_MAX) {
-    return refuse(WS_ERR_INVALID, "close: a code is 0 to 65535");
+    return set_error(WS_ERR_INVALID, "close: a code is 0 to 65535");
   }
   return done(ws_engine_close(handle_of(self), static_cast<uint16_t>(code), reason));
 }
@@ -298,14 +287,7 @@ PyObject* deflate(PyObject* self, PyObject*) {
   ws_deflate_info info;
   WS_INIT(&info);
   if (int code = ws_engine_get_deflate(handle_of(self), &info); code < 0) return set_error(code);
-  const auto has = [&info](uint32_t flag) { return (info.flags & flag) != 0 ? Py_True : Py_False; };
-  return Py_BuildValue("{sO sO sO sI sI sK sK sK sK sK}", "agreed", has(WS_DEFLATE_AGREED),
-                       "send_takeover", has(WS_DEFLATE_SEND_TAKEOVER), "recv_takeover",
-                       has(WS_DEFLATE_RECV_TAKEOVER), "send_window_bits", info.send_window_bits,
-                       "recv_window_bits", info.recv_window_bits, "sent_plain_bytes",
-                       info.sent_plain_bytes, "sent_wire_bytes", info.sent_wire_bytes,
-                       "received_plain_bytes", info.received_plain_bytes, "received_wire_bytes",
-                       info.received_wire_bytes, "context_bytes", info.context_bytes);
+  return deflate_dict(info);
 }
 
 PyObject* get_deadline(PyObject* self, void*) {
@@ -419,12 +401,10 @@ PyType_Spec spec = {
 
 }  // namespace
 
-void bind_engine(py::module_& m) {
-  error_type = m.attr("Error").ptr();
-  bind_engine_events(m);
+bool bind_engine(PyObject* module) {
+  if (!bind_engine_events(module)) return false;
   PyObject* type = PyType_FromSpec(&spec);
-  if (type == nullptr) throw py::error_already_set();
-  m.add_object("Engine", type);
+  return type != nullptr && PyModule_AddObject(module, "Engine", type) == 0;
 }
 
 }  // namespace pyws

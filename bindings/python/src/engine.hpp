@@ -6,6 +6,6 @@
 namespace pyws {
 
 // Engine and its event types.  After bind_errors.
-void bind_engine(py::module_& m);
+bool bind_engine(PyObject* module);
 
 }  // namespace pyws

@@ -153,22 +153,23 @@ PyObject* closed_event(const ws_close_info& how) {
               PyLong_FromLong(how.http_status));
 }
 
-PyTypeObject* add_type(py::module_& m, const char* name, PyStructSequence_Desc& desc) {
-  PyTypeObject* type = PyStructSequence_NewType(&desc);
-  if (type == nullptr) throw py::error_already_set();
-  m.add_object(name, reinterpret_cast<PyObject*>(type));
-  return type;
+bool add_event(PyObject* module, const char* name, PyStructSequence_Desc& desc,
+               PyTypeObject*& type) {
+  type = PyStructSequence_NewType(&desc);
+  if (type == nullptr) return false;
+  Py_INCREF(object(type));  // ours
+  return PyModule_AddObject(module, name, object(type)) == 0;
 }
 
 }  // namespace
 
-void bind_engine_events(py::module_& m) {
-  types.request = add_type(m, "RequestEvent", request_desc);
-  types.open = add_type(m, "OpenEvent", open_desc);
-  types.message = add_type(m, "MessageEvent", message_desc);
-  types.ping = add_type(m, "PingEvent", ping_desc);
-  types.pong = add_type(m, "PongEvent", pong_desc);
-  types.closed = add_type(m, "ClosedEvent", closed_desc);
+bool bind_engine_events(PyObject* module) {
+  return add_event(module, "RequestEvent", request_desc, types.request) &&
+         add_event(module, "OpenEvent", open_desc, types.open) &&
+         add_event(module, "MessageEvent", message_desc, types.message) &&
+         add_event(module, "PingEvent", ping_desc, types.ping) &&
+         add_event(module, "PongEvent", pong_desc, types.pong) &&
+         add_event(module, "ClosedEvent", closed_desc, types.closed);
 }
 
 PyObject* engine_event(ws_engine* e, const ws_event& ev, bool chunks) {

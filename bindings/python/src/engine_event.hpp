@@ -7,7 +7,7 @@
 namespace pyws {
 
 // RequestEvent, OpenEvent, MessageEvent, PingEvent, PongEvent, ClosedEvent.
-void bind_engine_events(py::module_& m);
+bool bind_engine_events(PyObject* module);
 
 // New reference; null with an exception set.  Whole text is a str, all other data bytes.
 PyObject* engine_event(ws_engine* e, const ws_event& ev, bool chunks);

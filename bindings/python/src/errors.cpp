@@ -40,20 +40,25 @@ constexpr Constant kCodes[] = {
 
 }  // namespace
 
-void bind_errors(py::module_& m) {
+bool bind_errors(PyObject* module) {
   error_type = PyErr_NewExceptionWithDoc(
       "libws._core.Error",
       "A call of the C library failed.  str() of it is the detail text; `code` is the ws_error.",
       nullptr, nullptr);
-  if (error_type == nullptr) throw py::error_already_set();
-  m.add_object("Error", error_type);
-  for (const Constant& each : kCodes) m.attr(each.name) = each.value;
+  if (error_type == nullptr || PyModule_AddObject(module, "Error", error_type) < 0) return false;
+  Py_INCREF(error_type);  // ours
+  for (const Constant& each : kCodes)
+    if (PyModule_AddIntConstant(module, each.name, each.value) < 0) return false;
+  return true;
 }
 
 PyObject* set_error(int code) {
   if (code == WS_ERR_NOMEM) return PyErr_NoMemory();
   const char* detail = ws_last_detail();
-  if (detail[0] == '\0') detail = ws_strerror(code);
+  return set_error(code, detail[0] == '\0' ? ws_strerror(code) : detail);
+}
+
+PyObject* set_error(int code, const char* detail) {
   const Ref text(PyUnicode_DecodeUTF8(detail, static_cast<Py_ssize_t>(strlen(detail)), "replace"));
   const Ref number(PyLong_FromLong(code));
   if (!text || !number) return nullptr;
@@ -61,11 +66,6 @@ PyObject* set_error(int code) {
   if (!error || PyObject_SetAttrString(error.get(), "code", number.get()) < 0) return nullptr;
   PyErr_SetObject(error_type, error.get());
   return nullptr;
-}
-
-void throw_error(int code) {
-  set_error(code);
-  throw py::error_already_set();
 }
 
 PyObject* exception_type(const char* name) {

@@ -6,17 +6,11 @@
 namespace pyws {
 
 // libws._core.Error; also the constants ERR_*.
-void bind_errors(py::module_& m);
+bool bind_errors(PyObject* module);
 
 // Sets Error with the detail of this thread's last failing call.  Returns null, for `return`.
 PyObject* set_error(int code);
-
-// The same as a C++ exception, for code that pybind11 calls.
-[[noreturn]] void throw_error(int code);
-inline int check(int code) {
-  if (code < 0) throw_error(code);
-  return code;
-}
+PyObject* set_error(int code, const char* text);
 
 // The class of this name in libws.exceptions: new reference, or null with an exception set.
 PyObject* exception_type(const char* name);

@@ -21,6 +21,7 @@ Loop* as_loop(PyObject* self) { return reinterpret_cast<Loop*>(self); }
 void log_line(void* user, ws_log_level level, const char* line, size_t len) {
   auto* loop = static_cast<Loop*>(user);
   if (loop->log == nullptr) return;
+  const SavedError saved;  // a call that frees something may be made with one
   const Ref text(PyUnicode_DecodeASCII(line, static_cast<Py_ssize_t>(len), "replace"));
   const Ref number(PyLong_FromLong(level));
   Ref told;
@@ -69,6 +70,10 @@ int loop_traverse(PyObject* self, visitproc visit, void* arg) {
   Py_VISIT(loop->log);
   Py_VISIT(loop->raised);
   for (Connection* c = loop->first; c != nullptr; c = c->next) Py_VISIT(object(c));
+  if (loop->ready != nullptr)
+    for (Connection* c : *loop->ready) Py_VISIT(object(c));
+  if (loop->unsent != nullptr)
+    for (Connection* c : *loop->unsent) Py_VISIT(object(c));
   return 0;
 }
 
@@ -81,13 +86,14 @@ int free_handle(Loop* loop) {
   return 0;
 }
 
-// Without waking anything.
+// Without waking anything.  Those that resume_ready() has taken are null.
 void forget_ready(Loop* loop) {
-  for (Connection* c : *loop->ready) {
+  const std::vector<Connection*> forgotten = std::exchange(*loop->ready, {});
+  for (Connection* c : forgotten) {
+    if (c == nullptr) continue;
     c->ready = false;
     Py_DECREF(object(c));
   }
-  loop->ready->clear();
 }
 
 // Nobody can reach the loop any more: what is still open on it was forgotten.
@@ -126,9 +132,9 @@ void loop_dealloc(PyObject* self) {
   if (loop->weakrefs != nullptr) PyObject_ClearWeakRefs(self);
   loop_clear(self);
   if (loop->ready != nullptr)
-    for (Connection* c : *loop->ready) Py_DECREF(object(c));
+    for (Connection* c : *loop->ready) Py_XDECREF(object(c));
   if (loop->unsent != nullptr)
-    for (Connection* c : *loop->unsent) Py_DECREF(object(c));
+    for (Connection* c : *loop->unsent) Py_XDECREF(object(c));
   delete loop->ready;
   delete loop->unsent;
   Py_TYPE(self)->tp_free(self);
@@ -137,7 +143,7 @@ void loop_dealloc(PyObject* self) {
 // Dropping a reference may run anything, so the list may grow under way.
 void flush_unsent(Loop* loop) {
   for (size_t i = 0; i < loop->unsent->size(); ++i) {
-    Connection* c = (*loop->unsent)[i];
+    Connection* c = std::exchange((*loop->unsent)[i], nullptr);
     c->unsent = false;
     if (c->handle != nullptr) ws_conn_flush(c->handle);
     Py_DECREF(object(c));
@@ -146,11 +152,11 @@ void flush_unsent(Loop* loop) {
 }
 
 // What becomes ready meanwhile is looked at too; none can become so without end, because that
-// takes events of the library.
+// takes events of the library.  After a fork in the middle of it, the child's list is empty.
 void resume_ready(Loop* loop) {
   loop->resuming = true;
   for (size_t i = 0; i < loop->ready->size(); ++i) {
-    Connection* c = (*loop->ready)[i];
+    Connection* c = std::exchange((*loop->ready)[i], nullptr);
     c->ready = false;
     connection_resume(c);
     if (!loop->unsent->empty()) flush_unsent(loop);
@@ -177,6 +183,7 @@ PyObject* loop_dispatch(PyObject* self, PyObject*) {
   for (int turns = 0; turns < 2 && loop->handle != nullptr; ++turns) {
     loop->left_for_turn = false;
     const int handled = ws_loop_dispatch(loop->handle, 0);
+    if (loop->handle == nullptr) break;  // the child of a fork
     if (handled < 0) {
       loop->in_turn = false;
       return set_error(handled);
@@ -313,10 +320,7 @@ PyTypeObject loop_type = [] {
   return t;
 }();
 
-void bind_loop(py::module_& m) {
-  if (PyType_Ready(&loop_type) < 0) throw py::error_already_set();
-  m.add_object("Loop", py::reinterpret_borrow<py::object>(object(&loop_type)));
-}
+bool bind_loop(PyObject* module) { return add_type(module, "Loop", &loop_type); }
 
 void loop_took_exception(Loop* loop, PyObject* where) {
   const bool leaves =
@@ -359,14 +363,19 @@ void loop_sent(Loop* loop, Connection* connection) {
 // Nothing of the parent's may be touched, and nothing of Python's run: the child has only the
 // thread that forked.
 PyObject* after_fork(PyObject*, PyObject*) {
-  for (Loop* loop = all_loops; loop != nullptr; loop = loop->next) {
+  std::vector<Ref> loops;  // dropping a connection may drop its loop, or another
+  for (Loop* loop = all_loops; loop != nullptr; loop = loop->next)
+    loops.push_back(Ref::borrow(object(loop)));
+  for (const Ref& each : loops) {
+    Loop* loop = as_loop(each.get());
     if (loop->handle == nullptr) continue;
+    const bool nested = loop->in_turn;
     ws_loop_abandon(std::exchange(loop->handle, nullptr));
     loop->in_turn = true;
     while (loop->first != nullptr)
       connection_lost(loop->first, WS_ERR_CANCELLED, "the process was forked");
     forget_ready(loop);
-    loop->in_turn = false;
+    loop->in_turn = nested;
   }
   return none();
 }

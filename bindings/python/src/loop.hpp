@@ -31,7 +31,7 @@ struct Loop {
   bool left_for_turn;  // a broadcast was queued, to be written when a turn ends
 };
 
-void bind_loop(py::module_& m);
+bool bind_loop(PyObject* module);
 extern PyTypeObject loop_type;
 
 // An exception that a callback left behind: kept in `raised` or told to sys.unraisablehook.

@@ -127,10 +127,7 @@ PyTypeObject message_type = [] {
 
 }  // namespace
 
-void bind_message(py::module_& m) {
-  if (PyType_Ready(&message_type) < 0) throw py::error_already_set();
-  m.add_object("Message", py::reinterpret_borrow<py::object>(object(&message_type)));
-}
+bool bind_message(PyObject* module) { return add_type(module, "Message", &message_type); }
 
 PyObject* message_adopt(ws_message* message) {
   Message* made = PyObject_New(Message, &message_type);

@@ -5,7 +5,7 @@
 
 namespace pyws {
 
-void bind_message(py::module_& m);
+bool bind_message(PyObject* module);
 
 // Takes the reference to `message`, also when it fails.  New reference, or null.
 PyObject* message_adopt(ws_message* message);

@@ -31,18 +31,15 @@ PYBIND11_MODULE(_core, m) {
   m.attr("build_info") = ws_build_info();
   m.attr("OP_TEXT") = int{WS_OP_TEXT};
   m.attr("OP_BINARY") = int{WS_OP_BINARY};
-  pyws::bind_errors(m);
-  pyws::bind_waiter();
-  pyws::bind_receive();
-  pyws::bind_send();
-  pyws::bind_message(m);
-  pyws::bind_loop(m);
-  pyws::bind_connection(m);
+  PyObject* module = m.ptr();
+  if (!pyws::bind_errors(module) || !pyws::bind_waiter() || !pyws::bind_receive() ||
+      !pyws::bind_send() || !pyws::bind_message(module) || !pyws::bind_loop(module) ||
+      !pyws::bind_connection(module) || !pyws::bind_engine(module) ||
+      PyModule_AddFunctions(module, functions) < 0)
+    throw pybind11::error_already_set();
   pyws::bind_config(m);
   pyws::bind_tls(m);
   pyws::bind_request(m);
   pyws::bind_server(m);
   pyws::bind_client(m);
-  pyws::bind_engine(m);
-  if (PyModule_AddFunctions(m.ptr(), functions) < 0) throw pybind11::error_already_set();
 }

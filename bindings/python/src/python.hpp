@@ -1,16 +1,15 @@
 // What every file of the extension module stands on: Python's headers and an owning reference.
+// Files that pybind11 helps to write include pybind.hpp instead.
 // Everything here runs with the GIL held; only Loop.wait gives it up.
 #pragma once
 
 #define PY_SSIZE_T_CLEAN
 #include <libws/ws.h>
-#include <pybind11/pybind11.h>
+#include <Python.h>
 
 #include <utility>
 
 namespace pyws {
-
-namespace py = pybind11;
 
 // Owns one reference, or none.
 class Ref {
@@ -70,6 +69,13 @@ inline PyTypeObject blank_type() {
   PyTypeObject type = {};
   type.ob_base = head[0];
   return type;
+}
+
+// Types and functions are added to the module by functions that return false with an exception set.
+inline bool add_type(PyObject* module, const char* name, PyTypeObject* type) {
+  if (PyType_Ready(type) < 0) return false;
+  Py_INCREF(object(type));
+  return PyModule_AddObject(module, name, object(type)) == 0;
 }
 
 inline PyObject* none() {

@@ -89,7 +89,7 @@ void receive_dealloc(PyObject* self) {
     const SavedError saved;
     if (PyErr_WarnFormat(PyExc_RuntimeWarning, 1, "coroutine 'Connection.%s' was never awaited",
                          name_of(r->kind)) < 0)
-      PyErr_WriteUnraisable(self);
+      PyErr_WriteUnraisable(object(r->connection));  // `self` cannot be referred to any more
   }
   leave(r);
   Connection* c = r->connection;
@@ -120,7 +120,7 @@ void set_end(Receive* r) {
 // unfinished message.
 bool suspend(Receive* r, PyObject** result) {
   Connection* c = r->connection;
-  if (c->loop->asyncio_loop == Py_None) {
+  if (c->loop == nullptr || c->loop->asyncio_loop == Py_None) {
     PyErr_SetString(PyExc_RuntimeError, "this connection belongs to no event loop");
     return false;
   }
@@ -325,9 +325,7 @@ Connection* as_connection(PyObject* self) { return reinterpret_cast<Connection*>
 
 }  // namespace
 
-void bind_receive() {
-  if (PyType_Ready(&receive_type) < 0) throw py::error_already_set();
-}
+bool bind_receive() { return PyType_Ready(&receive_type) == 0; }
 
 void connection_read_on(Connection* c) {
   if (!std::exchange(c->held, false)) return;

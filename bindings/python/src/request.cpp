@@ -31,10 +31,10 @@ Request::~Request() {
 }
 
 void Request::accept(const py::object& connection, const std::optional<std::string>& subprotocol,
-                     const py::object& headers, const py::object& deflate) {
+                     const py::object& headers, const std::optional<std::string>& deflate) {
   Connection* c = connection_of(connection);
   if (!connection_is_new(c)) throw py::error_already_set();
-  const HeaderPairs fields(headers);
+  const Fields fields = header_fields(headers);
   ws_accept how;
   WS_INIT(&how);
   how.subprotocol = subprotocol ? subprotocol->c_str() : nullptr;
@@ -42,7 +42,8 @@ void Request::accept(const py::object& connection, const std::optional<std::stri
   how.header_count = fields.size();
   how.handlers = connection_handlers();
   how.user = c;
-  how.deflate = deflate_mode("deflate", deflate);
+  if (!read_deflate(deflate ? deflate->c_str() : nullptr, &how.deflate))
+    throw py::error_already_set();
   check(ws_request_accept(handle_, &how));
   answered_ = true;
   c->send_high = send_high_;
@@ -50,7 +51,7 @@ void Request::accept(const py::object& connection, const std::optional<std::stri
 }
 
 void Request::respond(int status, const py::object& headers, const py::bytes& body) {
-  const HeaderPairs fields(headers);
+  const Fields fields = header_fields(headers);
   const std::string_view text = body;
   check(
       ws_request_respond(handle_, status, fields.data(), fields.size(), text.data(), text.size()));

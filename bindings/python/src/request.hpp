@@ -18,7 +18,7 @@ class Request {
 
   ws_request* handle() const { return handle_; }
   void accept(const py::object& connection, const std::optional<std::string>& subprotocol,
-              const py::object& headers, const py::object& deflate);
+              const py::object& headers, const std::optional<std::string>& deflate);
   void respond(int status, const py::object& headers, const py::bytes& body);
 
  private:

@@ -70,7 +70,7 @@ void send_dealloc(PyObject* self) {
     const SavedError saved;
     if (PyErr_WarnFormat(PyExc_RuntimeWarning, 1,
                          "coroutine 'Connection.send' was never awaited: nothing was sent") < 0)
-      PyErr_WriteUnraisable(self);
+      PyErr_WriteUnraisable(object(s->connection));  // `self` cannot be referred to any more
   }
   leave(s);
   Connection* c = s->connection;
@@ -211,9 +211,7 @@ PyTypeObject send_type = [] {
 
 }  // namespace
 
-void bind_send() {
-  if (PyType_Ready(&send_type) < 0) throw py::error_already_set();
-}
+bool bind_send() { return PyType_Ready(&send_type) == 0; }
 
 PyObject* connection_send(PyObject* self, PyObject* const* args, Py_ssize_t count,
                           PyObject* keywords) {

@@ -37,6 +37,7 @@ class Server {
   // Null when the loop has taken it along.
   ws_server* handle() const { return native_loop()->handle == nullptr ? nullptr : handle_; }
   py::object& on_request() { return on_request_; }
+  const py::object& loop_object() const { return loop_; }
 
   ws_listener* listen(int fd, const Tls* tls) {
     if (handle() == nullptr) throw std::runtime_error("the server is closed");
@@ -61,12 +62,13 @@ class Server {
   Loop* native_loop() const { return reinterpret_cast<Loop*>(loop_.ptr()); }
 
   void request(ws_request* r) {
-    const py::object call = on_request_;  // which may close the server
+    const py::object call = on_request_;  // which may close the server, and drop it
+    const py::object loop = loop_;
     try {
       call(std::make_unique<Request>(r, config_));
     } catch (py::error_already_set& error) {
       error.restore();
-      loop_took_exception(native_loop(), call.ptr());
+      loop_took_exception(reinterpret_cast<Loop*>(loop.ptr()), call.ptr());
     }
   }
 
@@ -87,6 +89,7 @@ class Listener {
     if (!usable()) throw std::runtime_error("the listener is closed");
     check(ws_listener_set_tls(handle_, handle_of(tls)));
   }
+  const py::object& server() const { return server_; }
 
  private:
   bool usable() const {
@@ -105,6 +108,7 @@ void collect(PyHeapTypeObject* heap_type) {
     if (py::detail::is_holder_constructed(self)) {
       auto& server = py::cast<Server&>(py::handle(self));
       Py_VISIT(server.on_request().ptr());
+      Py_VISIT(server.loop_object().ptr());
     }
     return 0;
   };
@@ -115,10 +119,22 @@ void collect(PyHeapTypeObject* heap_type) {
   };
 }
 
+// The server refers to whoever has its listeners.  Nothing to clear: the circle goes through it.
+void collect_listener(PyHeapTypeObject* heap_type) {
+  PyTypeObject* type = &heap_type->ht_type;
+  type->tp_flags |= Py_TPFLAGS_HAVE_GC;
+  type->tp_traverse = [](PyObject* self, visitproc visit, void* arg) {
+    Py_VISIT(Py_TYPE(self));
+    if (py::detail::is_holder_constructed(self))
+      Py_VISIT(py::cast<Listener&>(py::handle(self)).server().ptr());
+    return 0;
+  };
+}
+
 }  // namespace
 
 void bind_server(py::module_& m) {
-  py::class_<Listener>(m, "Listener", "A listening socket of a Server.")
+  py::class_<Listener>(m, "Listener", py::custom_type_setup(collect_listener), "A listening socket of a Server.")
       .def("close", &Listener::close, "Accept no more; open connections go on.")
       .def("set_tls", &Listener::set_tls, py::arg("tls"),
            "Certificates for connections accepted from now on; None: plain.");

@@ -1,7 +1,7 @@
 // Accepting connections.
 #pragma once
 
-#include "python.hpp"
+#include "pybind.hpp"
 
 namespace pyws {
 

@@ -27,10 +27,7 @@ ws_tls_verify verify_mode(const std::string& name) {
 }
 
 [[noreturn]] void unsupported(const char* why) {
-  const py::object type = py::module_::import("libws._core").attr("Error");
-  const py::object error = type(why);
-  error.attr("code") = int{WS_ERR_UNSUPPORTED};
-  PyErr_SetObject(type.ptr(), error.ptr());
+  set_error(WS_ERR_UNSUPPORTED, why);
   throw py::error_already_set();
 }
 

@@ -1,7 +1,7 @@
 // The Python object of a ws_tls.
 #pragma once
 
-#include "python.hpp"
+#include "pybind.hpp"
 
 namespace pyws {
 

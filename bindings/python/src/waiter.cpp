@@ -73,6 +73,19 @@ PyObject* get_loop(PyObject* self, PyObject*) {
   return loop;
 }
 
+bool call_soon(Waiter* w) {
+  if (w->callback == nullptr) return true;
+  const Ref callback(std::exchange(w->callback, nullptr));
+  const Ref context(std::exchange(w->context, nullptr));
+  const Ref method(PyObject_GetAttrString(w->asyncio_loop, "call_soon"));
+  if (!method) return false;
+  const Ref positional(PyTuple_Pack(2, callback.get(), object(w)));
+  const Ref keyword(PyDict_New());
+  if (!positional || !keyword) return false;
+  if (context && PyDict_SetItemString(keyword.get(), "context", context.get()) < 0) return false;
+  return static_cast<bool>(Ref(PyObject_Call(method.get(), positional.get(), keyword.get())));
+}
+
 // A task that is cancelled expects to be woken by the loop later, not inside this call.
 PyObject* cancel(PyObject* self, PyObject* args, PyObject* names) {
   static const char* keywords[] = {"msg", nullptr};
@@ -85,17 +98,7 @@ PyObject* cancel(PyObject* self, PyObject* args, PyObject* names) {
   w->done = w->cancelled = true;
   Py_INCREF(message);
   Py_XSETREF(w->cancel_message, message);
-  if (w->callback == nullptr) Py_RETURN_TRUE;
-  const Ref callback(std::exchange(w->callback, nullptr));
-  const Ref context(std::exchange(w->context, nullptr));
-  const Ref call_soon(PyObject_GetAttrString(w->asyncio_loop, "call_soon"));
-  if (!call_soon) return nullptr;
-  const Ref positional(PyTuple_Pack(2, callback.get(), self));
-  const Ref keyword(PyDict_New());
-  if (!positional || !keyword) return nullptr;
-  if (context && PyDict_SetItemString(keyword.get(), "context", context.get()) < 0) return nullptr;
-  const Ref handle(PyObject_Call(call_soon.get(), positional.get(), keyword.get()));
-  if (!handle) return nullptr;
+  if (!call_soon(w)) return nullptr;
   Py_RETURN_TRUE;
 }
 
@@ -159,9 +162,7 @@ PyTypeObject waiter_type = [] {
 
 }  // namespace
 
-void bind_waiter() {
-  if (PyType_Ready(&waiter_type) < 0) throw py::error_already_set();
-}
+bool bind_waiter() { return PyType_Ready(&waiter_type) == 0; }
 
 Waiter* waiter_new(PyObject* asyncio_loop) {
   Waiter* w = PyObject_GC_New(Waiter, &waiter_type);
@@ -188,6 +189,12 @@ bool waiter_wake(Waiter* waiter) {
     PyContext_Exit(context.get());
   }
   return static_cast<bool>(woken);
+}
+
+bool waiter_wake_soon(Waiter* waiter) {
+  if (waiter->done) return true;
+  waiter->done = true;
+  return call_soon(waiter);
 }
 
 }  // namespace pyws

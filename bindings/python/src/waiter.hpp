@@ -19,12 +19,15 @@ struct Waiter {
   bool cancelled;
 };
 
-void bind_waiter();
+bool bind_waiter();
 
 // New reference; null with an exception set.
 Waiter* waiter_new(PyObject* asyncio_loop);
 
 // Resumes the task, in its own context.  False: it raised, the exception is set.
 bool waiter_wake(Waiter* waiter);
+
+// The same through loop.call_soon, for where another task may be running.
+bool waiter_wake_soon(Waiter* waiter);
 
 }  // namespace pyws

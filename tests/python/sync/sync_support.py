@@ -67,7 +67,7 @@ class RawServer:
     def __init__(self, *, handshake: bool = True, answer: bytes | None = None) -> None:
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.listener.settimeout(DEADLINE)
-        self.uri = "ws://127.0.0.1:%d/" % self.listener.getsockname()[1]
+        self.uri = f"ws://127.0.0.1:{self.listener.getsockname()[1]}/"
         self.head = b""
         self.peer: socket.socket | None = None
         self.ready = threading.Event()

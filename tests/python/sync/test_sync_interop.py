@@ -24,7 +24,7 @@ def their_running(handler: Callable[[Any], None], **options: Any) -> Iterator[st
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         try:
-            yield "ws://127.0.0.1:%d/" % server.socket.getsockname()[1]
+            yield f"ws://127.0.0.1:{server.socket.getsockname()[1]}/"
         finally:
             server.shutdown()
             thread.join(DEADLINE)

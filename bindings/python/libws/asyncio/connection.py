@@ -252,16 +252,19 @@ class Connection(_core.Connection):
         self, message: object, text: bool | None, compress: bool | int | None
     ) -> None:
         items = _Fragments(message, text)
-        while self.fragmenting:
+        while self.fragmenting and super().state == _core.OPEN:
             await self._wait_for_fragments()
         self._begin_fragments(compress)
         try:
             async with contextlib.aclosing(items.pieces()) as pieces:
                 async for piece, opcode, last in pieces:
-                    if self.send_part(piece, opcode, last):
+                    full = self.send_part(piece, opcode, last)
+                    if last:
+                        items.begun = False
+                    if full:
                         await self._wait_drained()
         except BaseException:
-            if items.begun:
+            if items.begun:  # and not ended
                 # Nothing can follow a message without an end.
                 self._begin_close(CloseCode.INTERNAL_ERROR)
             raise
@@ -392,6 +395,8 @@ class Connection(_core.Connection):
                     answered.set_exception(self._closed_error())
                     answered.exception()  # seen: a ping whose future was dropped is no mistake
             self._pings = None
+        if self._fragments_end is not None:
+            _wake(self._fragments_end)
         if self._ended is not None:
             _wake(self._ended)
         if self._base_logger.isEnabledFor(logging.INFO):
@@ -485,7 +490,7 @@ def _pack(first: str, second: str, fields: Iterable[tuple[str, str]]) -> str:
 
 def _unpack(packed: str) -> tuple[str, str, list[tuple[str, str]]]:
     first, second, *rest = packed.split("\n")
-    return first, second, list(zip(rest[::2], rest[1::2]))
+    return first, second, list(zip(rest[::2], rest[1::2], strict=True))
 
 
 def _pack_request(request: Request) -> str:

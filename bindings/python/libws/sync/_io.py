@@ -148,7 +148,7 @@ def pass_turn(loop: _core.Loop) -> None:
     for _ in range(2):  # one may be going on
         seen = runner.turns
         loop.wake()
-        runner.turned.wait_for(lambda: runner.turns != seen or not runner.alive(), end)
+        runner.turned.wait_for(lambda: runner.turns != seen or not runner.alive(), end)  # noqa: B023
 
 
 def _forget_runner(runner: _Runner) -> None:

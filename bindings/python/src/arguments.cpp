@@ -1,5 +1,5 @@
-// From Python arguments to what the C calls take.
-#include "engine_arguments.hpp"
+// From Python arguments to what the C calls take, and back.
+#include "arguments.hpp"
 
 #include <cstring>
 
@@ -22,12 +22,12 @@ bool Payload::read(PyObject* object) {
   return true;
 }
 
-bool Strings::add(PyObject* text, const char* what, bool latin1) {
+bool Strings::add(PyObject* text, const char* what, PyObject* (*encode)(PyObject*)) {
   if (!PyUnicode_Check(text)) {
     PyErr_Format(PyExc_TypeError, "%s must be str, not %.200s", what, Py_TYPE(text)->tp_name);
     return false;
   }
-  const Ref encoded(latin1 ? PyUnicode_AsLatin1String(text) : PyUnicode_AsASCIIString(text));
+  const Ref encoded(encode(text));
   if (!encoded) return false;
   const char* bytes = PyBytes_AS_STRING(encoded.get());
   const auto len = static_cast<size_t>(PyBytes_GET_SIZE(encoded.get()));
@@ -39,8 +39,10 @@ bool Strings::add(PyObject* text, const char* what, bool latin1) {
   return true;
 }
 
-bool Fields::read(PyObject* pairs) {
+bool Fields::read(PyObject* pairs, ValuesAs values) {
   if (pairs == nullptr) return true;
+  const auto encode =
+      values == ValuesAs::kLatin1 ? PyUnicode_AsLatin1String : PyUnicode_AsUTF8String;
   const Ref iterator(PyObject_GetIter(pairs));
   if (!iterator) return false;
   while (const Ref pair{PyIter_Next(iterator.get())}) {
@@ -51,8 +53,9 @@ bool Fields::read(PyObject* pairs) {
       return false;
     }
     // Header fields may hold any byte from 0x80 up (RFC 9110 5.5).
-    if (!strings_.add(PySequence_Fast_GET_ITEM(both.get(), 0), "a header's name", false) ||
-        !strings_.add(PySequence_Fast_GET_ITEM(both.get(), 1), "a header's value", true)) {
+    if (!strings_.add(PySequence_Fast_GET_ITEM(both.get(), 0), "a header's name",
+                      PyUnicode_AsASCIIString) ||
+        !strings_.add(PySequence_Fast_GET_ITEM(both.get(), 1), "a header's value", encode)) {
       return false;
     }
   }
@@ -71,10 +74,21 @@ bool Names::read(PyObject* names) {
   const Ref iterator(PyObject_GetIter(names));
   if (!iterator) return false;
   while (const Ref name{PyIter_Next(iterator.get())}) {
-    if (!strings_.add(name.get(), "a subprotocol", false)) return false;
+    if (!strings_.add(name.get(), "a subprotocol", PyUnicode_AsASCIIString)) return false;
   }
   for (size_t i = 0; i < strings_.size(); ++i) names_.push_back(strings_.at(i));
   return PyErr_Occurred() == nullptr;
+}
+
+PyObject* deflate_dict(const ws_deflate_info& info) {
+  const auto has = [&info](uint32_t flag) { return (info.flags & flag) != 0 ? Py_True : Py_False; };
+  return Py_BuildValue("{sO sO sO sI sI sK sK sK sK sK}", "agreed", has(WS_DEFLATE_AGREED),
+                       "send_takeover", has(WS_DEFLATE_SEND_TAKEOVER), "recv_takeover",
+                       has(WS_DEFLATE_RECV_TAKEOVER), "send_window_bits", info.send_window_bits,
+                       "recv_window_bits", info.recv_window_bits, "sent_plain_bytes",
+                       info.sent_plain_bytes, "sent_wire_bytes", info.sent_wire_bytes,
+                       "received_plain_bytes", info.received_plain_bytes, "received_wire_bytes",
+                       info.received_wire_bytes, "context_bytes", info.context_bytes);
 }
 
 bool read_deflate(const char* name, ws_deflate* out) {

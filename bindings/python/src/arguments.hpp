@@ -1,4 +1,5 @@
-// From Python arguments to what the C calls take.  Each `read` returns false with an exception set.
+// From Python arguments to what the C calls take, and back.  Each `read` returns false with an
+// exception set.
 #pragma once
 
 #include "python.hpp"
@@ -34,7 +35,7 @@ class Payload {
 // Strings that outlive the call, without a NUL inside.
 class Strings {
  public:
-  bool add(PyObject* text, const char* what, bool latin1);
+  bool add(PyObject* text, const char* what, PyObject* (*encode)(PyObject*));
   const char* at(size_t i) const { return all_[i].c_str(); }
   size_t size() const { return all_.size(); }
 
@@ -42,10 +43,13 @@ class Strings {
   std::vector<std::string> all_;
 };
 
+// How the values of header fields are written: programs write text, gateways pass bytes on.
+enum class ValuesAs { kUtf8, kLatin1 };
+
 // Header fields: an iterable of (name, value), or null for none.
 class Fields {
  public:
-  bool read(PyObject* pairs);
+  bool read(PyObject* pairs, ValuesAs values);
   const ws_header* data() const { return fields_.data(); }
   size_t size() const { return fields_.size(); }
 
@@ -65,6 +69,9 @@ class Names {
   Strings strings_;
   std::vector<const char*> names_;
 };
+
+// What was agreed on about compression, by the names of the members; flags one by one.
+PyObject* deflate_dict(const ws_deflate_info& info);
 
 // null, "off", "shared" or "dedicated".
 bool read_deflate(const char* name, ws_deflate* out);
