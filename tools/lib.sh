@@ -31,6 +31,7 @@ isal               libisal-dev          isa-l-devel          isa-l           -
 python3            python3              python3              python          python3
 cmocka             libcmocka-dev        libcmocka-devel      cmocka          cmocka-dev
 glib               libglib2.0-dev       glib2-devel          glib2           glib-dev
+python3_dev        python3-dev          python3-devel        python          python3-dev
 python3_venv       python3-venv         python3              python          py3-virtualenv
 curl               curl                 curl                 curl            curl
 node               nodejs               nodejs               nodejs          nodejs
@@ -79,6 +80,10 @@ have_isal() { pkg_exists 'libisal >= 2.30'; }
 have_python3() { runs python3 -c 'import sys; sys.exit(sys.version_info < (3, 9))'; }
 have_cmocka() { pkg_exists cmocka; }
 have_glib() { pkg_exists glib-2.0; }
+have_python3_dev() {
+  runs python3 -c 'import os, sys, sysconfig
+sys.exit(not os.path.exists(os.path.join(sysconfig.get_path("include"), "Python.h")))'
+}
 have_python3_venv() { runs python3 -c 'import ensurepip, venv'; }
 have_curl() { runs curl --version; }
 have_node() { runs node --version; }

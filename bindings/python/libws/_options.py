@@ -30,7 +30,7 @@ _MAX_MS = 2**31 - 1
 
 _SCHEMES = ("ws", "wss", "ws+unix", "wss+unix")
 _PROXY_SCHEMES = ("http", "https", "socks5", "socks5h", "socks4a")
-_COMPRESSIONS = {"deflate": None, "shared": "shared", "dedicated": "dedicated"}
+_COMPRESSIONS = ("deflate", "shared", "dedicated")
 
 
 def milliseconds(name: str, seconds: float | None) -> int | None:
@@ -55,6 +55,7 @@ def connection_config(
     close_timeout: float | None,
     max_size: int | tuple[int | None, int | None] | None,
     write_limit: int | tuple[int, int | None],
+    client: bool = False,
 ) -> _core.Config:
     """The limits and times of a connection; all arguments are those of connect and serve."""
     interval = milliseconds("ping_interval", ping_interval)
@@ -75,19 +76,24 @@ def connection_config(
         # Each send waits above the high mark, so a sender adds one message at most; and that may
         # be as large as its memory allows.
         send_limit_bytes=None,
-        **_deflate(compression),
+        **_deflate(compression, client),
     )
 
 
-def _deflate(compression: str | None) -> dict[str, Any]:
+def _deflate(compression: str | None, client: bool) -> dict[str, Any]:
+    """A client that says "deflate" also takes a server's messages that refer to earlier ones.
+
+    Some servers answer no offer that forbids them to.
+    """
     if compression is None:
         return {"deflate": "off"}
     if compression not in _COMPRESSIONS:
         raise ValueError(
             f"compression must be 'deflate', 'shared', 'dedicated' or None, not {compression!r}"
         )
-    mode = _COMPRESSIONS[compression]
-    return {} if mode is None else {"deflate": mode}
+    if compression == "deflate":
+        return {"deflate": "shared", "deflate_recv": "dedicated" if client else "shared"}
+    return {"deflate": compression}
 
 
 def _message_limit(max_size: int | tuple[int | None, int | None] | None) -> int | None:

@@ -14,7 +14,7 @@ from interop_support import (
     our_client,
     same,
 )
-from libws import ConnectionClosedError, InvalidHandshake, InvalidStatus
+from libws import ConnectionClosedError, InvalidStatus
 
 
 @contextlib.asynccontextmanager
@@ -122,10 +122,7 @@ def theirs(request):
 
 @pytest.mark.parametrize("compression", ["deflate", "dedicated", None])
 @pytest.mark.parametrize("layer", LAYERS)
-def test_client_gets_every_message_back(request, theirs, layer, compression):
-    if compression == "deflate" and request.node.callspec.params["theirs"] == "tornado":
-        reason = "tornado does not read a parameter without a value: server_no_context_takeover"
-        request.applymarker(pytest.mark.xfail(raises=InvalidHandshake, reason=reason, strict=True))
+def test_client_gets_every_message_back(theirs, layer, compression):
     url, ends = theirs
     with our_client(layer, url + "/", compression=compression) as client:
         assert agreed_on_deflate(client.response.headers) is (compression is not None)

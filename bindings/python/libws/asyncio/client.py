@@ -165,7 +165,9 @@ class connect:
     origin: value of the Origin header.
     subprotocols: names, in order of preference.
     compression: "deflate" to offer permessage-deflate, None not to.  "deflate" is the mode
-        "shared": each message is compressed for itself, and the connection needs no memory for it.
+        "shared": each message is compressed for itself, and the connection needs no memory for it;
+        only that a server's messages may refer to earlier ones, if it does not say otherwise (up
+        to 32 KiB a connection).
         "dedicated" lets messages refer to earlier ones: small messages of one kind get smaller, for
         about 45 KB a connection.
     additional_headers: a Headers, a mapping or pairs, added to the request.
@@ -250,6 +252,7 @@ class connect:
         self._request_parts = (fields, subprotocol_list(subprotocols))
         self._url = target.url
         self._config = connection_config(
+            client=True,
             compression=compression,
             open_timeout=open_timeout,
             ping_interval=ping_interval,

@@ -142,6 +142,7 @@ def connect(
     if proxy_ssl is not None:
         options.update(proxy_options(None, proxy_ssl=proxy_ssl))
     config = connection_config(
+        client=True,
         compression=compression,
         open_timeout=open_timeout,
         ping_interval=ping_interval,
