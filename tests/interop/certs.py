@@ -21,7 +21,9 @@ class Authority:
         self.stem = name.replace(" ", "-")
         self.ca, self._key = self._path("pem"), self._path("key")
         openssl("req", "-x509", *KEY, "-keyout", self._key, "-out", self.ca, "-days", 2,
-                "-subj", f"/CN={name}")
+                "-subj", f"/CN={name}",
+                # Python 3.13 checks by the letter of RFC 5280 4.2.1.3.
+                "-addext", "keyUsage=critical,keyCertSign,cRLSign")
 
     def _path(self, ending):
         return str(self.directory / f"{self.stem}.{ending}")
