@@ -32,12 +32,11 @@ STYLES = {
     "websockets": ["coroutines.py", "websockets"],
     "aiohttp": ["aiohttp_handlers.py"],
 }
-LOOPS = {"": "asyncio", "@uv": "uvloop", "@libws": "libws"}
+LOOPS = {"": "asyncio", "@uv": "uvloop"}
 CONTESTANTS = {
     style + suffix: Contestant(words, loop)
     for style, words in STYLES.items()
     for suffix, loop in LOOPS.items()
-    if loop != "libws" or style.startswith("libws")
 }
 
 # In C and C++, by what is measured.

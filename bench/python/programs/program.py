@@ -22,7 +22,7 @@ def parse(description, *names, whats=("echo", "receive", "broadcast")):
         parser.add_argument(name)
     parser.add_argument("what", choices=whats)
     parser.add_argument("--port", type=int, help="be a server on 127.0.0.1")
-    parser.add_argument("--loop", choices=["asyncio", "uvloop", "libws"], default="asyncio")
+    parser.add_argument("--loop", choices=["asyncio", "uvloop"], default="asyncio")
     parser.add_argument("--size", type=int, default=20, help="of a message a client sends [20]")
     parser.add_argument("--text", action="store_true", help="clients send text")
     parser.add_argument("url", nargs="?", help="be a client of this server")
@@ -44,22 +44,14 @@ def run(coroutine, kind):
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     if kind == "asyncio":
         return asyncio.run(coroutine)
-    loop = new_loop(kind)
+    import uvloop
+
+    loop = uvloop.new_event_loop()
     asyncio.set_event_loop(loop)
     try:
         return loop.run_until_complete(coroutine)
     finally:
         loop.close()
-
-
-def new_loop(kind):
-    if kind == "uvloop":
-        import uvloop
-
-        return uvloop.new_event_loop()
-    import libws
-
-    return libws.EventLoop()
 
 
 async def until_stopped(port):

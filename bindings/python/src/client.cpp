@@ -157,7 +157,8 @@ py::object response(const Client& client) {
 
 void bind_client(py::module_& m) {
   const py::none nothing;
-  py::class_<Client>(m, "Client", py::custom_type_setup(collect), "ws_client: one attempt to open a connection.")
+  py::class_<Client>(m, "Client", py::custom_type_setup(collect),
+                     "ws_client: one attempt to open a connection.")
       .def("__init__", &init, py::detail::is_new_style_constructor(), py::arg("connection"),
            py::arg("url"), py::arg("config"), py::kw_only(), py::arg("headers") = py::tuple(),
            py::arg("subprotocols") = py::tuple(), py::arg("tls") = nothing,

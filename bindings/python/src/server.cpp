@@ -134,7 +134,8 @@ void collect_listener(PyHeapTypeObject* heap_type) {
 }  // namespace
 
 void bind_server(py::module_& m) {
-  py::class_<Listener>(m, "Listener", py::custom_type_setup(collect_listener), "A listening socket of a Server.")
+  py::class_<Listener>(m, "Listener", py::custom_type_setup(collect_listener),
+                       "A listening socket of a Server.")
       .def("close", &Listener::close, "Accept no more; open connections go on.")
       .def("set_tls", &Listener::set_tls, py::arg("tls"),
            "Certificates for connections accepted from now on; None: plain.");

@@ -268,7 +268,7 @@ def test_loop_forgotten_with_something_open_is_collected(what):
         holder.accepted._wait_drained().close()
         holder.accepted._end_fragments()
     known = [weakref.ref(loop), weakref.ref(holder)]
-    del loop, holder
+    loop = holder = None
     gc.collect()
     assert [each() for each in known] == [None, None]
 
