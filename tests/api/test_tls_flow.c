@@ -471,7 +471,7 @@ static void test_tls_both_sides_flood_each_other(void **state) {
   secured_open(s);
   while (ws_conn_send(s->c.conn, WS_OP_BINARY, zeros, 5000, 0) == WS_OK) continue;
   while (ws_conn_send(s->w.conn, WS_OP_BINARY, zeros, 5000, 0) == WS_OK) continue;
-  uint64_t end = clock_ms() + (valgrind_is_on() ? 6 : 1) * PATIENCE_MS;
+  uint64_t end = clock_ms() + (valgrind_is_on() ? 6u : 1u) * (uint64_t)PATIENCE_MS;
   while (s->w.messages < 4000 || s->c.messages < 4000) {
     if (clock_ms() > end) fail_msg("%d and %d messages", s->w.messages, s->c.messages);
     assert_true(ws_loop_dispatch(s->c.loop, 2) >= 0);
