@@ -30,7 +30,7 @@ PATIENCE = 10
 MAX_SIZE = 4096
 MAX_QUEUE = 4
 
-seen: queue.Queue = queue.Queue()  # what the application has to tell
+seen: queue.Queue  # what the application has to tell; a new one for each test
 go_on = threading.Event()  # what it waits for
 
 app = FastAPI()
@@ -130,28 +130,30 @@ async def return_open(ws: WebSocket):
 @app.websocket("/watch")
 async def watch(ws: WebSocket):
     """Tells how it ends, and what comes of going on."""
+    tell = seen.put
     await ws.accept()
     try:
         while True:
             await ws.receive_text()
     except WebSocketDisconnect as end:
-        seen.put((end.code, end.reason))
-    seen.put(await ws._receive())
+        tell((end.code, end.reason))
+    tell(await ws._receive())
     try:
         await ws._send({"type": "websocket.send", "text": "anyone?"})
     except OSError as error:
-        seen.put(type(error).__name__)
+        tell(type(error).__name__)
 
 
 @app.websocket("/wait")
 async def wait(ws: WebSocket):
     """Receives nothing until it is told to, then everything."""
+    tell = seen.put
     await ws.accept()
     await asyncio.to_thread(go_on.wait, PATIENCE)
     with contextlib.suppress(WebSocketDisconnect):
         while True:
-            seen.put(await ws.receive_text())
-    seen.put("end")
+            tell(await ws.receive_text())
+    tell("end")
 
 
 @app.websocket("/late")
@@ -163,32 +165,34 @@ async def late(ws: WebSocket):
 
 @app.websocket("/flood")
 async def flood(ws: WebSocket):
+    tell = seen.put
     await ws.accept()
     sent = 0
     try:
         while True:
             await ws.send_bytes(bytes(1 << 16))
             sent += 1
-            seen.put(sent)
+            tell(sent)
     except (WebSocketDisconnect, OSError):
-        seen.put("end")
+        tell("end")
 
 
 @app.websocket("/late-deny")
 async def wrong_answers(ws: WebSocket):
+    tell = seen.put
     try:
         await ws._send({"type": "websocket.send", "text": "before accept"})
     except RuntimeError as error:
-        seen.put(str(error))
+        tell(str(error))
     try:
         await ws._send({"type": "websocket.http.response.start", "status": 101, "headers": []})
     except RuntimeError as error:
-        seen.put(str(error))
+        tell(str(error))
     await WebSocketClose()(ws.scope, ws._receive, ws._send)
     try:
         await ws._send({"type": "websocket.accept"})
     except RuntimeError as error:
-        seen.put(str(error))
+        tell(str(error))
 
 
 class Server(uvicorn.Server):
@@ -236,8 +240,8 @@ def server(request):
 
 @pytest.fixture(autouse=True)
 def clean():
-    while not seen.empty():
-        seen.get()
+    global seen
+    seen = queue.Queue()  # a handler of the test before may still write to the old one
     go_on.clear()
     yield
     go_on.set()
