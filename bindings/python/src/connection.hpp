@@ -5,7 +5,7 @@
 //   connection_events.cpp  what the library calls, and what that sets going in the second half of
 //                          a turn (see loop.hpp)
 //   inbox.hpp receive.cpp  messages that wait, and the coroutines that wait for them
-//   send.cpp               the coroutine of send
+//   send.cpp               the coroutine of send; coroutine.hpp is what both kinds share
 #pragma once
 
 #include "inbox.hpp"

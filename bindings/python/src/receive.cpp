@@ -5,6 +5,7 @@
 // suspending.  One object is kept for reuse, because a coroutine that receives makes and drops
 // one for every message.
 #include "connection.hpp"
+#include "coroutine.hpp"
 #include "errors.hpp"
 
 namespace pyws {
@@ -53,11 +54,6 @@ void leave(Receive* r) {
   if (r->kind == kDrained) connection_stop_waiting(c, r->waiter);
   Waiter* waiter = std::exchange(r->waiter, nullptr);
   Py_DECREF(object(waiter));
-}
-
-void finish(Receive* r) {
-  leave(r);
-  r->finished = true;
 }
 
 int receive_traverse(PyObject* self, visitproc visit, void* arg) {
@@ -193,41 +189,10 @@ PySendResult receive_send(PyObject* self, PyObject*, PyObject** result) {
   return suspend(r, result) ? PYGEN_NEXT : PYGEN_ERROR;
 }
 
-PyObject* finish_iteration(PySendResult got, PyObject* value) {
-  if (got == PYGEN_NEXT) return value;
-  if (got == PYGEN_ERROR) return nullptr;
-  const Ref result(value);
-  const Ref stop(PyObject_CallOneArg(PyExc_StopIteration, result.get()));
-  if (stop) PyErr_SetObject(PyExc_StopIteration, stop.get());
-  return nullptr;
-}
-
-PyObject* receive_next(PyObject* self) {
-  PyObject* value = nullptr;
-  const PySendResult got = receive_send(self, Py_None, &value);
-  return finish_iteration(got, value);
-}
-
-PyObject* call_send(PyObject* self, PyObject*) { return receive_next(self); }
-
-PyObject* call_throw(PyObject* self, PyObject* args) {
-  PyObject* type = nullptr;
-  PyObject* value = Py_None;
-  PyObject* traceback = Py_None;
-  if (!PyArg_ParseTuple(args, "O|OO:throw", &type, &value, &traceback)) return nullptr;
-  as_receive(self)->started = true;
-  finish(as_receive(self));
-  if (PyExceptionInstance_Check(type))
-    PyErr_SetObject(object(Py_TYPE(type)), type);
-  else
-    PyErr_SetObject(type, value);
-  return nullptr;
-}
-
-PyObject* call_close(PyObject* self, PyObject*) {
-  as_receive(self)->started = true;
-  finish(as_receive(self));
-  return none();
+void receive_stop(PyObject* self) {
+  Receive* r = as_receive(self);
+  leave(r);
+  r->started = r->finished = true;
 }
 
 PyObject* get_name(PyObject* self, void*) {
@@ -237,33 +202,20 @@ PyObject* get_qualname(PyObject* self, void*) {
   return PyUnicode_FromFormat("Connection.%s", name_of(as_receive(self)->kind));
 }
 
-PyMethodDef methods[] = {
-    {"send", call_send, METH_O, nullptr},
-    {"throw", call_throw, METH_VARARGS, nullptr},
-    {"close", call_close, METH_NOARGS, nullptr},
-    {nullptr, nullptr, 0, nullptr},
-};
-
 PyGetSetDef attributes[] = {
     {"__name__", get_name, nullptr, nullptr, nullptr},
     {"__qualname__", get_qualname, nullptr, nullptr, nullptr},
     {nullptr, nullptr, nullptr, nullptr, nullptr},
 };
 
-PyAsyncMethods async_methods = {PyObject_SelfIter, nullptr, nullptr, receive_send};
-
 PyTypeObject receive_type = [] {
   PyTypeObject t = blank_type();
+  Coroutine<receive_send, receive_stop>::fill(t);
   t.tp_name = "libws._core.Receive";
   t.tp_basicsize = sizeof(Receive);
-  t.tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC;
   t.tp_dealloc = receive_dealloc;
   t.tp_traverse = receive_traverse;
   t.tp_clear = receive_clear;
-  t.tp_iter = PyObject_SelfIter;
-  t.tp_iternext = receive_next;
-  t.tp_as_async = &async_methods;
-  t.tp_methods = methods;
   t.tp_getset = attributes;
   return t;
 }();

@@ -2,6 +2,7 @@
 // queued.
 #include "send.hpp"
 
+#include "coroutine.hpp"
 #include "errors.hpp"
 #include "message.hpp"
 
@@ -140,50 +141,13 @@ PySendResult send_step(PyObject* self, PyObject*, PyObject** result) {
   return PYGEN_ERROR;
 }
 
-PyObject* send_next(PyObject* self) {
-  PyObject* value = nullptr;
-  switch (send_step(self, Py_None, &value)) {
-    case PYGEN_NEXT: return value;
-    case PYGEN_RETURN:
-      Py_DECREF(value);
-      PyErr_SetNone(PyExc_StopIteration);
-      return nullptr;
-    case PYGEN_ERROR: break;
-  }
-  return nullptr;
-}
-
-PyObject* call_send(PyObject* self, PyObject*) { return send_next(self); }
-
-PyObject* call_throw(PyObject* self, PyObject* args) {
-  PyObject* type = nullptr;
-  PyObject* value = Py_None;
-  PyObject* traceback = Py_None;
-  if (!PyArg_ParseTuple(args, "O|OO:throw", &type, &value, &traceback)) return nullptr;
+void send_stop(PyObject* self) {
   leave(as_send(self));
   as_send(self)->stage = kDone;
-  if (PyExceptionInstance_Check(type))
-    PyErr_SetObject(object(Py_TYPE(type)), type);
-  else
-    PyErr_SetObject(type, value);
-  return nullptr;
-}
-
-PyObject* call_close(PyObject* self, PyObject*) {
-  leave(as_send(self));
-  as_send(self)->stage = kDone;
-  return none();
 }
 
 PyObject* get_name(PyObject*, void*) { return PyUnicode_FromString("send"); }
 PyObject* get_qualname(PyObject*, void*) { return PyUnicode_FromString("Connection.send"); }
-
-PyMethodDef methods[] = {
-    {"send", call_send, METH_O, nullptr},
-    {"throw", call_throw, METH_VARARGS, nullptr},
-    {"close", call_close, METH_NOARGS, nullptr},
-    {nullptr, nullptr, 0, nullptr},
-};
 
 PyGetSetDef attributes[] = {
     {"__name__", get_name, nullptr, nullptr, nullptr},
@@ -191,20 +155,14 @@ PyGetSetDef attributes[] = {
     {nullptr, nullptr, nullptr, nullptr, nullptr},
 };
 
-PyAsyncMethods async_methods = {PyObject_SelfIter, nullptr, nullptr, send_step};
-
 PyTypeObject send_type = [] {
   PyTypeObject t = blank_type();
+  Coroutine<send_step, send_stop>::fill(t);
   t.tp_name = "libws._core.Send";
   t.tp_basicsize = sizeof(Send);
-  t.tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC;
   t.tp_dealloc = send_dealloc;
   t.tp_traverse = send_traverse;
   t.tp_clear = send_clear;
-  t.tp_iter = PyObject_SelfIter;
-  t.tp_iternext = send_next;
-  t.tp_as_async = &async_methods;
-  t.tp_methods = methods;
   t.tp_getset = attributes;
   return t;
 }();
