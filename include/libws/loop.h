@@ -69,6 +69,14 @@ WS_API int ws_loop_run(ws_loop *l);
  * due.  Returns how many events were handled.  Errors: REENTRANT, IO. */
 WS_API int ws_loop_dispatch(ws_loop *l, uint32_t timeout_ms);
 
+/* Call fn(loop, user) in every turn, once its other callbacks have been called and before anything
+ * they sent is written: so a binding hands the events of a turn to its language in one go, and what
+ * that answers leaves with the turn.  fn is a callback like others; what it closes, or resumes, is
+ * told in the next turn, which comes at once.  Not called by ws_loop_free().  The one of before is
+ * replaced; NULL for fn: none.  Errors: INVALID (no loop). */
+typedef void (*ws_turn_fn)(ws_loop *l, void *user);
+WS_API int ws_loop_set_turn_end(ws_loop *l, ws_turn_fn fn, void *user);
+
 /* The descriptor to watch: do not read, write or close it.  From the first call on the loop
  * keeps a kernel timer armed so that timeouts show on the descriptor too; loops that are only
  * ever run do not pay for it.  Errors: UNSUPPORTED with the "poll" poller, IO. */

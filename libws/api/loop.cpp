@@ -76,6 +76,14 @@ int ws_loop_dispatch(ws_loop* l, uint32_t timeout_ms) {
   });
 }
 
+int ws_loop_set_turn_end(ws_loop* l, ws_turn_fn fn, void* user) {
+  return guarded([&] {
+    if (l == nullptr) return null_argument("loop");
+    from_handle<Loop>(l)->set_turn_end(fn, user);
+    return Error();
+  });
+}
+
 int ws_loop_fd(ws_loop* l) {
   return guarded([&] {
     return l != nullptr ? Error(from_handle<Loop>(l)->pollable_fd()) : null_argument("loop");

@@ -124,6 +124,7 @@ int Loop::turn(uint32_t timeout_ms) {
   handled += timers_.advance(now_ms());
   handled += run_posts(0);
   run_deferred();
+  if (turn_end_ != nullptr && !abandoned_) turn_end_(handle(), turn_end_user_);
   run_flush();
   run_retired();
   // Since a callback abandoned it, nothing was left for the rest of the turn to do.

@@ -1,6 +1,7 @@
 // The event loop: one thread, one turn at a time.
 //
-//   wait -> ready descriptors -> timers -> posted tasks -> deferred work -> flush -> retire
+//   wait -> ready descriptors -> timers -> posted tasks -> deferred work -> the user's turn end
+//        -> flush -> retire
 //
 // Everything a callback may trigger is put on one of the lists below instead of being done on
 // the spot: a close is reported by deferred work, output of the whole turn leaves in flush, and
@@ -124,6 +125,7 @@ class Loop : public Allocated {
   bool abandoned() const { return abandoned_; }
   int pollable_fd();  // < 0: a ws_error
   void stop();
+  void set_turn_end(ws_turn_fn fn, void* user) { turn_end_ = fn, turn_end_user_ = user; }
   Error post(ws_task_fn fn, void* arg) { return posts_.push(fn, arg); }
   Error post_ours(ws_task_fn fn, void* arg) { return posts_.push_ours(fn, arg); }
   void post(PostedTask& task) { posts_.push(task); }  // Thread: any
@@ -254,6 +256,8 @@ class Loop : public Allocated {
   std::unique_ptr<Poller> poller_;
   ReadyEvent* events_ = nullptr;
   int events_next_ = 0, events_end_ = 0;  // the part of the batch not yet dispatched
+  ws_turn_fn turn_end_ = nullptr;
+  void* turn_end_user_ = nullptr;
   uint64_t now_us_;
   uint64_t turn_end_us_;
   TimerWheel timers_;

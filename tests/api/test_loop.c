@@ -362,6 +362,79 @@ static void test_loop_descriptor_carries_timers_posts_and_sockets(void **state) 
   world_stop(&w);
 }
 
+static void note_turn_end(ws_loop *l, void *user) {
+  World *w = user;
+  char text[32];
+  snprintf(text, sizeof text, "end%d", w->messages);
+  note(text);
+  if (w->messages != 2) return;
+  /* As in any callback: what is sent leaves with the turn, what is closed is told in the next. */
+  assert_ok(ws_conn_send(w->conn, WS_OP_TEXT, "both", 4, 0));
+  assert_ok(ws_conn_close(w->conn, 1000, NULL));
+  assert_int_equal(ws_loop_dispatch(l, 0), WS_ERR_REENTRANT);
+  assert_ok(ws_loop_set_turn_end(l, NULL, NULL));
+}
+
+static void test_loop_turn_end_comes_after_the_callbacks_and_before_the_writes(void **state) {
+  (void)state;
+  World w;
+  Peer p;
+  notes.log[0] = 0;
+  world_start_default(&w);
+  world_join(&w, &p);
+  assert_ok(ws_loop_set_turn_end(w.loop, note_turn_end, &w));
+  assert_true(ws_loop_dispatch(w.loop, 0) >= 0);
+  assert_string_equal(notes.log, "end0 ");
+  ws_conn *c = w.conn;
+  ws_conn_ref(c);
+  peer_send_text(&p, "x");
+  peer_send_text(&p, "y");
+  while (w.messages < 2) assert_true(ws_loop_dispatch(w.loop, 1000) >= 0);
+  assert_non_null(strstr(notes.log, "end2 "));
+  assert_int_equal(ws_conn_buffered(c), 0);
+  ws_conn_unref(c);
+  peer_expect_text(&p, "both");
+  peer_expect_close(&p, 1000);
+  size_t noted = strlen(notes.log);
+  run_for(w.loop, 5);
+  assert_int_equal(strlen(notes.log), noted);
+  peer_drop(&p);
+  world_stop(&w);
+  assert_int_equal(ws_loop_set_turn_end(NULL, note_turn_end, NULL), WS_ERR_INVALID);
+}
+
+/* What it sends does not make the descriptor readable: the turn writes it. */
+static void send_at_turn_end(ws_loop *l, void *user) {
+  World *w = user;
+  (void)l;
+  if (w->messages == 0) return;
+  w->messages = 0;
+  assert_ok(ws_conn_send(w->conn, WS_OP_TEXT, "answer", 6, 0));
+}
+
+static void test_loop_turn_end_that_sends_leaves_the_descriptor_quiet(void **state) {
+  (void)state;
+  World w;
+  Peer p;
+  world_start_default(&w);
+  int fd = ws_loop_fd(w.loop);
+  if (fd == WS_ERR_UNSUPPORTED) {
+    world_stop(&w);
+    skip();
+  }
+  world_join(&w, &p);
+  run_for(w.loop, 5);
+  assert_ok(ws_loop_set_turn_end(w.loop, send_at_turn_end, &w));
+  peer_send_text(&p, "x");
+  struct pollfd q = {fd, POLLIN, 0};
+  assert_int_equal(poll(&q, 1, 1000), 1);
+  assert_true(ws_loop_dispatch(w.loop, 0) >= 0);
+  peer_expect_text(&p, "answer");
+  assert_int_equal(poll(&q, 1, 0), 0);
+  peer_drop(&p);
+  world_stop(&w);
+}
+
 static void test_loop_stats_count_turns_tasks_and_connections(void **state) {
   (void)state;
   World w;
@@ -480,6 +553,8 @@ int main(void) {
       WITH_LOOP(test_loop_many_timers_due_at_once_all_fire),
       WITH_LOOP(test_loop_dispatch_waits_no_longer_than_told),
       cmocka_unit_test(test_loop_descriptor_carries_timers_posts_and_sockets),
+      cmocka_unit_test(test_loop_turn_end_comes_after_the_callbacks_and_before_the_writes),
+      cmocka_unit_test(test_loop_turn_end_that_sends_leaves_the_descriptor_quiet),
       cmocka_unit_test(test_loop_stats_count_turns_tasks_and_connections),
       cmocka_unit_test(test_loop_config_out_of_range_is_refused),
       cmocka_unit_test(test_loop_with_the_smallest_settings_serves),

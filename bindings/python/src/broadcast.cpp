@@ -35,7 +35,6 @@ bool send_one(PyObject* item, ws_message* message, PyObject* skipped) {
   if (why == nullptr) {
     const int sent = ws_conn_send_message(c->handle, message);
     if (sent < 0 && sent != WS_ERR_CLOSED) why = ws_strerror(sent);
-    c->loop->left_for_turn = true;
   }
   return why == nullptr || note(skipped, item, why);
 }

@@ -44,7 +44,6 @@ struct Connection {
   State state;
   bool live;     // in Loop.first
   bool ready;    // in Loop.ready
-  bool unsent;   // in Loop.unsent
   bool arrived;  // something happened that a receiver, or notify, waits for
   bool drained;  // room to send, or the end
   bool ended;    // _on_close is to be called

@@ -104,7 +104,6 @@ PyObject* close_now(PyObject* self, PyObject* args, PyObject* keywords) {
   // The Close goes out behind what is queued, and the peer's must be read.
   c->state = kClosing;
   c->held = false;
-  loop_sent(c->loop, c);
   return none();
 }
 

@@ -5,6 +5,7 @@
 #include "errors.hpp"
 #include "message.hpp"
 
+#include <algorithm>
 #include <cstring>
 
 namespace pyws {
@@ -146,11 +147,25 @@ void on_pong(ws_conn*, const void* data, size_t len, void* user) {
   tell_control(as_connection(user), names().on_pong, data, len, true);
 }
 
+// Whoever receives large messages makes and drops such an object for each.  Freed at the top of its
+// heap, malloc gives the pages back at once, to get and clear them again for the next.  glibc keeps
+// twice as much as the largest block that was ever freed (mallopt(3), M_MMAP_THRESHOLD: dynamic
+// adjustment), so one block, never touched, is shown to it.  Measured: docs/python.md.
+void keep_pages_for(size_t len) {
+  constexpr size_t kAtOnce = 4;               // messages that are alive together
+  constexpr size_t kMost = size_t{31} << 20;  // above 32 MiB it does not adjust
+  static size_t kept;
+  if (len <= kept || len > kMost) return;
+  kept = len;
+  PyMem_RawFree(PyMem_RawMalloc(std::min(kMost, kAtOnce * len)));
+}
+
 // Large payloads land in the object that the application gets.
 void* on_room(ws_conn*, ws_opcode op, size_t len, void* user) {
   Connection* c = as_connection(user);
   if (op != WS_OP_BINARY || c->wants_message) return nullptr;
   Py_CLEAR(c->room);
+  keep_pages_for(len);
   c->room = PyBytes_FromStringAndSize(nullptr, static_cast<Py_ssize_t>(len));
   if (c->room == nullptr) {
     PyErr_Clear();  // the library tries with its own memory, and says so if that fails

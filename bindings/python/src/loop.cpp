@@ -32,6 +32,18 @@ void log_line(void* user, ws_log_level level, const char* line, size_t len) {
   if (!told) loop_took_exception(loop, loop->log);
 }
 
+// What becomes ready meanwhile is looked at too; none can become so without end, because that
+// takes events of the library.  After a fork in the middle of it, the child's list is empty.
+void resume_ready(Loop* loop) {
+  for (size_t i = 0; i < loop->ready->size(); ++i) {
+    Connection* c = std::exchange((*loop->ready)[i], nullptr);
+    c->ready = false;
+    connection_resume(c);
+    Py_DECREF(object(c));
+  }
+  loop->ready->clear();
+}
+
 PyObject* loop_new(PyTypeObject* type, PyObject* args, PyObject* names) {
   static const char* keywords[] = {"asyncio_loop", "log", "log_level", nullptr};
   PyObject* asyncio_loop = Py_None;
@@ -49,10 +61,11 @@ PyObject* loop_new(PyTypeObject* type, PyObject* args, PyObject* names) {
   config.log = log_line;
   config.log_user = loop;
   loop->ready = new (std::nothrow) std::vector<Connection*>;
-  loop->unsent = new (std::nothrow) std::vector<Connection*>;
-  if (loop->ready == nullptr || loop->unsent == nullptr) return PyErr_NoMemory();
+  if (loop->ready == nullptr) return PyErr_NoMemory();
   const int made = ws_loop_new(&config, &loop->handle);
   if (made < 0) return set_error(made);
+  ws_loop_set_turn_end(
+      loop->handle, [](ws_loop*, void* user) { resume_ready(static_cast<Loop*>(user)); }, loop);
   Py_INCREF(asyncio_loop);
   loop->asyncio_loop = asyncio_loop;
   if (log != Py_None) {
@@ -72,8 +85,6 @@ int loop_traverse(PyObject* self, visitproc visit, void* arg) {
   for (Connection* c = loop->first; c != nullptr; c = c->next) Py_VISIT(object(c));
   if (loop->ready != nullptr)
     for (Connection* c : *loop->ready) Py_VISIT(object(c));
-  if (loop->unsent != nullptr)
-    for (Connection* c : *loop->unsent) Py_VISIT(object(c));
   return 0;
 }
 
@@ -133,37 +144,8 @@ void loop_dealloc(PyObject* self) {
   loop_clear(self);
   if (loop->ready != nullptr)
     for (Connection* c : *loop->ready) Py_XDECREF(object(c));
-  if (loop->unsent != nullptr)
-    for (Connection* c : *loop->unsent) Py_XDECREF(object(c));
   delete loop->ready;
-  delete loop->unsent;
   Py_TYPE(self)->tp_free(self);
-}
-
-// Dropping a reference may run anything, so the list may grow under way.
-void flush_unsent(Loop* loop) {
-  for (size_t i = 0; i < loop->unsent->size(); ++i) {
-    Connection* c = std::exchange((*loop->unsent)[i], nullptr);
-    c->unsent = false;
-    if (c->handle != nullptr) ws_conn_flush(c->handle);
-    Py_DECREF(object(c));
-  }
-  loop->unsent->clear();
-}
-
-// What becomes ready meanwhile is looked at too; none can become so without end, because that
-// takes events of the library.  After a fork in the middle of it, the child's list is empty.
-void resume_ready(Loop* loop) {
-  loop->resuming = true;
-  for (size_t i = 0; i < loop->ready->size(); ++i) {
-    Connection* c = std::exchange((*loop->ready)[i], nullptr);
-    c->ready = false;
-    connection_resume(c);
-    if (!loop->unsent->empty()) flush_unsent(loop);
-    Py_DECREF(object(c));
-  }
-  loop->ready->clear();
-  loop->resuming = false;
 }
 
 PyObject* leave_turn(Loop* loop) {
@@ -179,19 +161,11 @@ PyObject* loop_dispatch(PyObject* self, PyObject*) {
   if (loop->handle == nullptr || loop->in_turn) return none();
   const Ref alive = Ref::borrow(self);
   loop->in_turn = true;
-  // A broadcast of the second half leaves at the end of a turn, so there is one more for it.
-  for (int turns = 0; turns < 2 && loop->handle != nullptr; ++turns) {
-    loop->left_for_turn = false;
-    const int handled = ws_loop_dispatch(loop->handle, 0);
-    if (loop->handle == nullptr) break;  // the child of a fork
-    if (handled < 0) {
-      loop->in_turn = false;
-      return set_error(handled);
-    }
-    resume_ready(loop);
-    if (!loop->left_for_turn || loop->raised != nullptr) break;
-  }
-  return leave_turn(loop);
+  const int handled = ws_loop_dispatch(loop->handle, 0);
+  if (handled >= 0 || loop->handle == nullptr)
+    return leave_turn(loop);  // null: the child of a fork
+  loop->in_turn = false;
+  return set_error(handled);
 }
 
 PyObject* loop_wait(PyObject* self, PyObject* args, PyObject* names) {
@@ -349,15 +323,6 @@ void loop_add_ready(Loop* loop, Connection* connection) {
   connection->ready = true;
   Py_INCREF(object(connection));
   loop->ready->push_back(connection);
-}
-
-uint32_t loop_send_flags(const Loop* loop) { return loop->in_turn ? WS_SEND_LATER : 0; }
-
-void loop_sent(Loop* loop, Connection* connection) {
-  if (!loop->resuming || connection->unsent) return;
-  connection->unsent = true;
-  Py_INCREF(object(connection));
-  loop->unsent->push_back(connection);
 }
 
 // Nothing of the parent's may be touched, and nothing of Python's run: the child has only the

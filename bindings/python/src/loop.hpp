@@ -1,10 +1,11 @@
 // The loop of one thread, as Python sees it: a descriptor to watch and a turn to run.
 //
 // A turn has two halves.  In the first, ws_loop_dispatch() calls back for every ready connection;
-// messages are made into Python objects and queued, listeners are called.  In the second, what
-// waits for those connections is resumed, one connection after the other, and what it sent is
-// written at once.  So one wake-up of the event loop serves any number of connections, and a
-// coroutine takes all messages of a read without being suspended in between.
+// messages are made into Python objects and queued, listeners are called.  In the second, at the
+// end of the library's turn (ws_loop_set_turn_end), what waits for those connections is resumed,
+// one connection after the other; what it sent is written when all have been.  So one wake-up of
+// the event loop serves any number of connections, and a coroutine takes all messages of a read
+// without being suspended in between.
 #pragma once
 
 #include "python.hpp"
@@ -23,12 +24,9 @@ struct Loop {
   PyObject* raised;                 // KeyboardInterrupt or SystemExit, to leave the turn with
   Connection* first;                // those that the library can call back for; a reference to each
   std::vector<Connection*>* ready;  // those that the second half has to look at; references too
-  std::vector<Connection*>* unsent;  // those with sends to flush in the second half
-  Loop* next;                        // all loops of the process, for fork
+  Loop* next;                       // all loops of the process, for fork
   size_t connections;
   bool in_turn;
-  bool resuming;       // the second half
-  bool left_for_turn;  // a broadcast was queued, to be written when a turn ends
 };
 
 bool bind_loop(PyObject* module);
@@ -42,10 +40,6 @@ bool loop_usable(Loop* loop);
 
 // The second half has to look at it.
 void loop_add_ready(Loop* loop, Connection* connection);
-
-// How sends are to be flagged now; after one was queued, what remembers to write it.
-uint32_t loop_send_flags(const Loop* loop);
-void loop_sent(Loop* loop, Connection* connection);
 
 PyObject* after_fork(PyObject* module, PyObject*);
 

@@ -22,13 +22,12 @@ int queue_text(Connection* c, PyObject* message, const SendOptions& options) {
   if (utf8 == nullptr) return kRaised;
   const ws_opcode op = options.text == 0 ? WS_OP_BINARY : WS_OP_TEXT;
   return ws_conn_send(c->handle, op, utf8, static_cast<size_t>(len),
-                      options.flags | WS_SEND_NO_UTF8_CHECK | loop_send_flags(c->loop));
+                      options.flags | WS_SEND_NO_UTF8_CHECK);
 }
 
 int queue_bytes(Connection* c, const void* data, Py_ssize_t len, const SendOptions& options) {
   const ws_opcode op = options.text == 1 ? WS_OP_TEXT : WS_OP_BINARY;
-  return ws_conn_send(c->handle, op, data, static_cast<size_t>(len),
-                      options.flags | loop_send_flags(c->loop));
+  return ws_conn_send(c->handle, op, data, static_cast<size_t>(len), options.flags);
 }
 
 int queue_buffer(Connection* c, PyObject* message, const SendOptions& options) {
@@ -111,9 +110,7 @@ bool is_data(PyObject* message) {
 
 int queue_message(Connection* c, PyObject* message, const SendOptions& options) {
   if (c->state != kOpen) return WS_ERR_CLOSED;
-  const int sent = queue_any(c, message, options);
-  if (sent >= 0) loop_sent(c->loop, c);
-  return sent;
+  return queue_any(c, message, options);
 }
 
 PyObject* set_send_error(Connection* c, int code) {

@@ -84,14 +84,6 @@ void send_dealloc(PyObject* self) {
   Py_DECREF(object(c));
 }
 
-bool too_much(Connection* c) {
-  if (c->loop->resuming) {
-    // It was only queued until now: the kernel may take all of it.
-    ws_conn_flush(c->handle);
-  }
-  return ws_conn_buffered(c->handle) > c->send_high;
-}
-
 PySendResult suspend(Send* s, Stage stage, PyObject** result) {
   s->stage = stage;
   s->waiter = connection_wait_for_room(s->connection);
@@ -122,7 +114,8 @@ PySendResult queue(Send* s, PyObject** result) {
   if (c->fragmenting && c->state == kOpen) return suspend(s, kWaitingToQueue, result);
   const int sent = queue_message(c, s->message, s->options);
   if (sent < 0) return fail(s, sent);
-  if (sent == WS_BACKPRESSURE && too_much(c)) return suspend(s, kWaitingForRoom, result);
+  if (sent == WS_BACKPRESSURE && ws_conn_buffered(c->handle) > c->send_high)
+    return suspend(s, kWaitingForRoom, result);
   return finish(s, result);
 }
 
