@@ -37,6 +37,7 @@ PUBLIC = {
     "tls.h": "net",
     "conn.h": "conn",
     "server.h": "server",
+    "metrics.h": "server",
     "client.h": "client",
     "sync.h": "client",
     "hub.h": "pubsub",

@@ -44,6 +44,7 @@ microsocks         microsocks           -                    -               mic
 nginx              nginx                nginx                nginx           nginx
 haproxy            haproxy              haproxy              haproxy         haproxy
 tinyproxy          tinyproxy            tinyproxy            tinyproxy       tinyproxy
+prometheus         prometheus           -                    prometheus      prometheus
 readelf            binutils             binutils             binutils        binutils
 clang              clang-14             clang                clang           clang
 clang_format       clang-format-14      clang-tools-extra    clang           clang-extra-tools
@@ -102,6 +103,7 @@ have_microsocks() { is_there microsocks; }
 have_nginx() { is_there nginx; }
 have_haproxy() { is_there haproxy; }
 have_tinyproxy() { is_there tinyproxy; }
+have_prometheus() { is_there prometheus && is_there promtool; }
 have_readelf() { runs readelf --version && runs nm --version; }
 have_clang() { find_tool clang >/dev/null; }
 have_clang_rt() {

@@ -49,16 +49,20 @@ static void announce(const struct serve *s, const struct address *at, unsigned p
 
 int listen_all(struct serve *s) {
   unsigned ports[kMaxListen] = {0};
+  char metrics[kMaxMetricsUrl];
   for (size_t i = 0; i < s->settings.listen_count; i++) {
     if (listen_at(s, &s->settings.listen[i], &s->listeners[i]) < 0) {
       return failure(SERVE_COMMAND, "cannot listen: %s", ws_last_detail());
     }
     ports[i] = ws_listener_port(s->listeners[i]);
   }
+  int status = metrics_listen(s, metrics);
+  if (status != EXIT_DONE) return status;
   /* Only now: a line that was printed stays true. */
   for (size_t i = 0; i < s->settings.listen_count; i++) {
     announce(s, &s->settings.listen[i], ports[i]);
   }
+  if (metrics[0] != '\0') printf("ws: metrics on %s\n", metrics);
   if (fflush(stdout) == EOF) {
     return failure(SERVE_COMMAND, "cannot write to standard output: %s", strerror(errno));
   }

@@ -46,12 +46,18 @@ struct serve {
   ws_loop *loop;
   ws_server *server;
   ws_listener *listeners[kMaxListen]; /* as settings.listen */
+  ws_server *metrics;                 /* NULL without --metrics */
   ws_tls *tls;                        /* NULL = plain */
   int stopped;                        /* the graceful stop is complete */
 };
 
 /* listen.c: open all addresses, then print where.  Returns an exit status. */
 int listen_all(struct serve *s);
+
+enum { kMaxMetricsUrl = kMaxHost + 64 };
+/* metrics.c: listen for --metrics, if it is asked for; `where` is what to announce, "" if nothing.
+ * Returns an exit status. */
+int metrics_listen(struct serve *s, char where[kMaxMetricsUrl]);
 
 /* http.c: on_request of the server; `user` is the struct serve. */
 void answer_request(ws_request *r, void *user);

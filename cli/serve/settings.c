@@ -53,6 +53,7 @@ static const char help[] =
     "                           not answer a ping either; 0 = never [40]\n"
     "\n"
     "Output:\n"
+    "      --metrics HOST:PORT  the figures for Prometheus, at /metrics there\n"
     "  -q, --quiet              nothing but the addresses and errors\n"
     "  -v, --verbose            one line for each connection opened and closed\n"
     "  -h, --help               show this help and exit\n"
@@ -92,6 +93,7 @@ enum option_name {
   SELF_SIGNED_OUT,
   QUIET_OUTPUT,
   VERBOSE_OUTPUT,
+  METRICS,
   HELP
 };
 
@@ -117,6 +119,7 @@ static const struct option table[] = {
     [SELF_SIGNED_OUT] = {0, "self-signed-out", 1},
     [QUIET_OUTPUT] = {'q', "quiet", 0},
     [VERBOSE_OUTPUT] = {'v', "verbose", 0},
+    [METRICS] = {0, "metrics", 1},
     [HELP] = {'h', "help", 0},
 };
 
@@ -127,6 +130,13 @@ static int add_listen(struct settings *s, const char *value) {
   const char *problem = parse_address(value, &s->listen[s->listen_count]);
   if (problem != NULL) return usage_error(SERVE_COMMAND, "--listen '%s': %s", value, problem);
   s->listen_count++;
+  return SETTINGS_READ;
+}
+
+static int read_metrics(struct settings *s, const char *value) {
+  const char *problem = parse_address(value, &s->metrics);
+  if (problem != NULL) return usage_error(SERVE_COMMAND, "--metrics '%s': %s", value, problem);
+  s->metrics_given = 1;
   return SETTINGS_READ;
 }
 
@@ -241,6 +251,7 @@ static int apply(struct settings *s, struct choices *c, int option, const char *
     case DEFLATE_LEVEL: return read_deflate_level(&s->deflate, value);
     case QUIET_OUTPUT: return choose(&c->verbosity_chosen, &c->verbosity, QUIET, outputs);
     case VERBOSE_OUTPUT: return choose(&c->verbosity_chosen, &c->verbosity, VERBOSE, outputs);
+    case METRICS: return read_metrics(s, value);
     case HELP: return print_text(SERVE_COMMAND, help);
     default: return apply_tls(s, c, option, value);
   }

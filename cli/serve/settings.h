@@ -37,6 +37,8 @@ struct deflate_settings {
 struct settings {
   struct address listen[kMaxListen]; /* at least one */
   size_t listen_count;
+  int metrics_given;
+  struct address metrics; /* if given */
   enum mode_name mode;
   const char *static_dir;     /* NULL = none */
   uint64_t max_message_bytes; /* 0 = the mode's own */

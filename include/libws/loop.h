@@ -21,6 +21,12 @@
 extern "C" {
 #endif
 
+/* ws_loop_config.flags */
+enum {
+  WS_LOOP_TIME_CALLBACKS = 1u << 0 /* fill WS_TIMES_CALLBACKS: the clock is read twice more for each
+                                      connection that is ready */
+};
+
 typedef struct ws_loop_config {
   size_t size;            /* WS_INIT */
   const char *poller;     /* "epoll" or "poll"; NULL = the best one here */
@@ -32,6 +38,7 @@ typedef struct ws_loop_config {
   uint64_t deflate_budget_bytes; /* all that connections with WS_DEFLATE_DEDICATED may hold; when it
                                     is used up, new ones get WS_DEFLATE_SHARED and compressors are
                                     shared; WS_UNLIMITED: no bound [64 MiB] */
+  uint32_t flags;                /* WS_LOOP_* */
 } ws_loop_config;
 
 /* Errors: INVALID, UNSUPPORTED (poller), IO (no descriptors left), NOMEM.  Thread: any. */
@@ -115,6 +122,23 @@ typedef struct ws_loop_stats {
   uint64_t deflate_bytes;   /* of deflate_budget_bytes in use now */
 } ws_loop_stats;
 WS_API int ws_loop_get_stats(ws_loop *l, ws_loop_stats *out);
+
+/* How long something took, counted in powers of two. */
+typedef struct ws_histogram {
+  size_t size;          /* WS_INIT */
+  uint64_t count;       /* all of it */
+  uint64_t sum_us;      /* taken together */
+  uint64_t buckets[24]; /* [0]: below 1 us; [i]: 2^(i-1) us and more, below 2^i; [23]: the rest */
+} ws_histogram;
+
+typedef enum ws_times {
+  WS_TIMES_TURNS = 0,    /* a turn, waiting not counted */
+  WS_TIMES_CALLBACKS = 1 /* all callbacks of one connection in a turn, with what the library did
+                            between them; needs WS_LOOP_TIME_CALLBACKS */
+} ws_times;
+
+/* Since the loop was made.  Errors: INVALID, STATE (callbacks are not timed). */
+WS_API int ws_loop_get_times(const ws_loop *l, ws_times which, ws_histogram *out);
 
 #ifdef __cplusplus
 } /* extern "C" */

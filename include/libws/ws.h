@@ -14,6 +14,7 @@
 #include <libws/loop.h>
 #include <libws/conn.h>
 #include <libws/server.h>
+#include <libws/metrics.h>
 #include <libws/client.h>
 #include <libws/sync.h>
 

@@ -3,8 +3,12 @@
 #include "libws/api/config.hpp"
 #include "libws/api/guard.hpp"
 #include "libws/conn/conn_shared.hpp"
+#include "libws/protocol/limits.hpp"
 
 #include <libws/loop.h>
+
+#include <algorithm>
+#include <iterator>
 
 using namespace libws;
 
@@ -35,6 +39,10 @@ int ws_loop_new(const ws_loop_config* cfg, ws_loop** out) {
     if (config.max_events > kMaxEvents) {
       return fail(WS_ERR_INVALID, "max_events is %u, at most %u", config.max_events, kMaxEvents);
     }
+    if ((c.flags & ~uint32_t{WS_LOOP_TIME_CALLBACKS}) != 0) {
+      return fail(WS_ERR_UNSUPPORTED, "ws_loop_config.flags: 0x%x", c.flags);
+    }
+    config.time_callbacks = (c.flags & WS_LOOP_TIME_CALLBACKS) != 0;
     config.log = Log(c.log_level, c.log, c.log_user);
     std::unique_ptr<Loop> loop;
     if (Error e = Loop::create(config, &loop)) return e;
@@ -144,5 +152,24 @@ int ws_loop_get_stats(ws_loop* l, ws_loop_stats* out) {
       stats.deflate_bytes = shared->resources.deflate.held();
     }
     return write_struct(stats, out, "ws_loop_stats");
+  });
+}
+
+int ws_loop_get_times(const ws_loop* l, ws_times which, ws_histogram* out) {
+  return guarded([&] {
+    if (l == nullptr) return null_argument("loop");
+    const Loop& loop = *from_handle<Loop>(l);
+    const int number = number_in(which);
+    if (number != WS_TIMES_TURNS && number != WS_TIMES_CALLBACKS) {
+      return fail(WS_ERR_INVALID, "get_times: there are no times %d", number);
+    }
+    const bool turns = number == WS_TIMES_TURNS;
+    if (!turns && !loop.times_callbacks()) {
+      return fail(WS_ERR_STATE, "get_times: the loop does not time callbacks");
+    }
+    const Histogram& times = turns ? loop.turn_times() : loop.callback_times();
+    ws_histogram told = {sizeof told, times.count, times.sum_us, {}};
+    std::copy(std::begin(times.buckets), std::end(times.buckets), told.buckets);
+    return write_struct(told, out, "ws_histogram");
   });
 }

@@ -45,6 +45,8 @@ class List {
     ListNode* n = static_cast<Tag*>(of)->next;
     return n == &head_ ? nullptr : item(n);
   }
+  const T* front() const { return const_cast<List*>(this)->front(); }
+  const T* next(const T* of) const { return const_cast<List*>(this)->next(const_cast<T*>(of)); }
   T* pop_front() {
     T* first = front();
     if (first != nullptr) static_cast<Tag*>(first)->unlink();

@@ -143,6 +143,7 @@ class Conn final : public Watcher,
   void read_landing(std::span<uint8_t> landing);
   void take_read(const IoResult& r);
   void pump();
+  void pump_timed();
   template <class Call>
   void call_back(Call call);
   void callback_threw();

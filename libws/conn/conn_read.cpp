@@ -92,7 +92,14 @@ void Conn::pump() {
   if (pumping_) return;
   // A callback that throws leaves events unread: they are looked at again through tell_later().
   resources().inflate_budget = kInflatePerTurn;
+  if (loop().times_callbacks()) return pump_timed();
   call_back([this] { pump_events(); });
+}
+
+void Conn::pump_timed() {
+  const uint64_t began_us = sys().now_us();
+  call_back([this] { pump_events(); });
+  loop().add_callback_time(sys().now_us() - began_us);
 }
 
 void Conn::callback_threw() {

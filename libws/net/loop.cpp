@@ -44,7 +44,8 @@ Loop::Loop(const LoopConfig& config)
       turn_end_us_(now_us_),
       timers_(now_us_ / 1000),
       read_bytes_(config.read_bytes),
-      max_events_(static_cast<int>(config.max_events)) {}
+      max_events_(static_cast<int>(config.max_events)),
+      time_callbacks_(config.time_callbacks) {}
 
 Loop::~Loop() {
   if (abandoned_) let_go();
@@ -133,6 +134,7 @@ int Loop::turn(uint32_t timeout_ms) {
   turn_end_us_ = sys().now_us();
   uint64_t took = turn_end_us_ > now_us_ ? turn_end_us_ - now_us_ : 0;
   if (took > longest_turn_us_) longest_turn_us_ = took;
+  turn_times_.add(took);
   return handled > INT_MAX ? INT_MAX : static_cast<int>(handled);
 }
 
@@ -286,14 +288,17 @@ Resolver& Loop::resolver() {
   return *resolver_;
 }
 
+void Loop::add_stats(ws_loop_stats* out) const {
+  out->turns += turns_;
+  out->events += handled_;
+  out->tasks += tasks_;
+  out->connections += connections_;
+  out->timers += timers_.count();
+}
+
 void Loop::get_stats(ws_loop_stats* out) {
-  out->turns = turns_;
-  out->events = handled_;
-  out->tasks = tasks_;
-  out->connections = connections_;
-  out->timers = timers_.count();
-  out->longest_turn_us = longest_turn_us_;
-  longest_turn_us_ = 0;
+  add_stats(out);
+  out->longest_turn_us = std::exchange(longest_turn_us_, 0);
 }
 
 // ---- watchers ----

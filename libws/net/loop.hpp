@@ -11,6 +11,7 @@
 #include "libws/base/alloc.hpp"
 #include "libws/base/error.hpp"
 #include "libws/base/handle.hpp"
+#include "libws/base/histogram.hpp"
 #include "libws/base/log.hpp"
 #include "libws/net/poller.hpp"
 #include "libws/net/post_queue.hpp"
@@ -101,6 +102,7 @@ struct LoopConfig {
   const char* poller = nullptr;
   uint32_t read_bytes = 128 * 1024;
   uint32_t max_events = 1024;
+  bool time_callbacks = false;
   Log log;
 };
 
@@ -130,6 +132,12 @@ class Loop : public Allocated {
   Error post_ours(ws_task_fn fn, void* arg) { return posts_.push_ours(fn, arg); }
   void post(PostedTask& task) { posts_.push(task); }  // Thread: any
   void get_stats(ws_loop_stats* out);
+  // Adds what get_stats() gives to `out`, but for the longest turn.
+  void add_stats(ws_loop_stats* out) const;
+  const Histogram& turn_times() const { return turn_times_; }
+  bool times_callbacks() const { return time_callbacks_; }
+  const Histogram& callback_times() const { return callback_times_; }
+  void add_callback_time(uint64_t us) { callback_times_.add(us); }
 
   // The time of this turn, or of the last one when between turns.
   uint64_t now_ms() const { return now_us_ / 1000; }
@@ -281,10 +289,13 @@ class Loop : public Allocated {
   std::atomic<bool> stop_{false};
   std::thread::id thread_;            // of the turn, while in_turn_
   std::atomic<bool> waiting_{false};  // the turn is in the poller: nothing is half done
+  const bool time_callbacks_;
   bool in_turn_ = false;
   bool abandoned_ = false;
   bool woken_ = false;  // wake_if_idle() has been here since the last turn
   uint64_t turns_ = 0, handled_ = 0, tasks_ = 0, connections_ = 0, longest_turn_us_ = 0;
+  Histogram turn_times_;
+  Histogram callback_times_;
 };
 
 }  // namespace libws

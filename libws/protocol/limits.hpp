@@ -50,12 +50,13 @@ struct Limits {
   static Error from(const ws_conn_config& config, Limits* out);
 };
 
-// What a C program put there, which may be anything; C++ must not load it as a ws_deflate before it
+// What a C program put there, which may be anything; C++ must not load it as the enum before it
 // is known to be one.
-inline int number_in(const ws_deflate& mode) {
+template <class Enum>
+int number_in(const Enum& value) {
   int number;
-  static_assert(sizeof number == sizeof mode);
-  std::memcpy(&number, &mode, sizeof number);
+  static_assert(sizeof number == sizeof value);
+  std::memcpy(&number, &value, sizeof number);
   return number;
 }
 

@@ -75,6 +75,7 @@ void Server::on_accept(Listener& from, int fd, const Address& peer) {
   }
   conns_.push_back(conn);
   ++held_;
+  totals_.accepted();
   conn->unref();  // the loop holds it now
 }
 
@@ -109,9 +110,13 @@ void Server::answer_by_default(Conn& conn, Request& request) {
   if (request.accept(how)) conn.refuse(500, "the handshake could not be answered");
 }
 
-void Server::on_opened(Conn&) { ++opened_; }
+void Server::on_opened(Conn&) {
+  ++opened_;
+  totals_.opened();
+}
 
 void Server::on_ended(Conn& conn) {
+  totals_.ended(conn);
   if (conn.was_opened()) --opened_;
 }
 
@@ -124,6 +129,16 @@ void Server::on_gone(Conn& conn) {
   }
   // A descriptor is free again, and a place: listeners that paused for either go on.
   for (Listener* l : listeners_) l->resume();
+}
+
+ws_server_stats Server::stats() const {
+  ws_server_stats all = totals_.past();
+  all.connections = opened_;
+  all.opening = held_ - opened_;
+  for (const Conn* c = conns_.front(); c != nullptr; c = conns_.next(c)) {
+    if (c->opened()) Totals::add_open(*c, &all);
+  }
+  return all;
 }
 
 int Server::each(int (*fn)(ws_conn* c, void* arg), void* arg) {

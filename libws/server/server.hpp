@@ -7,6 +7,7 @@
 
 #include "libws/conn/conn.hpp"
 #include "libws/net/listener.hpp"
+#include "libws/server/totals.hpp"
 
 #include <libws/server.h>
 
@@ -39,6 +40,7 @@ class Server final : public ConnOwner,
   Error listen(const ws_listen_config& config, Listener** out);
   Error listen_fd(int fd, Listener** out);
   size_t count() const { return opened_; }
+  ws_server_stats stats() const;
   int each(int (*fn)(ws_conn* c, void* arg), void* arg);
   Error shut_down(uint16_t code, uint32_t timeout_ms, void (*done)(ws_server*, void*), void* arg);
 
@@ -76,6 +78,7 @@ class Server final : public ConnOwner,
   List<Conn, ConnLink> conns_;
   Vector<Listener*> listeners_;
   Shutdown* shutdown_ = nullptr;
+  Totals totals_;
   size_t opened_ = 0;
   size_t held_ = 0;  // all connections, those still shaking hands or closing included
   bool freed_ = false;

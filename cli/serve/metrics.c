@@ -1,0 +1,75 @@
+/*
+ * --metrics: the figures of the server over HTTP, on an address of their own, so that they are not
+ * for everybody who may open a WebSocket.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../command.h"
+#include "serve.h"
+
+enum { kMaxScrapers = 16 };
+
+static void respond_metrics(struct serve *s, ws_request *r) {
+  const ws_header headers[] = {
+      {"Content-Type", "application/openmetrics-text; version=1.0.0; charset=utf-8"},
+      {"Cache-Control", "no-store"},
+  };
+  int len = ws_server_metrics_text(s->server, NULL, 0);
+  char *text = len < 0 ? NULL : malloc((size_t)len + 1);
+  if (text == NULL) {
+    ws_request_respond(r, 503, NULL, 0, NULL, 0);
+    return;
+  }
+  ws_server_metrics_text(s->server, text, (size_t)len + 1);
+  if (ws_request_respond(r, 200, headers, 2, text, (size_t)len) == WS_ERR_NOMEM) {
+    ws_request_respond(r, 503, NULL, 0, NULL, 0);
+  }
+  free(text);
+}
+
+static void answer(ws_request *r, void *user) {
+  static const ws_header plain = {"Content-Type", "text/plain; charset=utf-8"};
+  static const char elsewhere[] = "the figures are at /metrics\n";
+  if (!ws_request_is_upgrade(r) && strcmp(ws_request_path(r), "/metrics") == 0) {
+    respond_metrics(user, r);
+  } else {
+    ws_request_respond(r, 404, &plain, 1, elsewhere, sizeof elsewhere - 1);
+  }
+}
+
+static int listen_there(struct serve *s, ws_listener **listener) {
+  ws_server_config server;
+  ws_listen_config at;
+  WS_INIT(&server);
+  WS_INIT(&at);
+  server.on_request = answer;
+  server.user = s;
+  server.max_connections = kMaxScrapers;
+  at.host = s->settings.metrics.host[0] != '\0' ? s->settings.metrics.host : NULL;
+  at.port = s->settings.metrics.port;
+  at.unix_path = s->settings.metrics.unix_path;
+  if (at.unix_path != NULL) at.host = NULL;
+  int made = ws_server_new(s->loop, &server, &s->metrics);
+  return made < 0 ? made : ws_server_listen(s->metrics, &at, listener);
+}
+
+int metrics_listen(struct serve *s, char where[kMaxMetricsUrl]) {
+  ws_listener *listener;
+  const char *host = s->settings.metrics.host;
+  int bracket = strchr(host, ':') != NULL;
+  where[0] = '\0';
+  if (!s->settings.metrics_given) return EXIT_DONE;
+  if (listen_there(s, &listener) < 0) {
+    return failure(SERVE_COMMAND, "--metrics: cannot listen: %s", ws_last_detail());
+  }
+  if (s->settings.metrics.unix_path != NULL) {
+    snprintf(where, kMaxMetricsUrl, "unix:%s", s->settings.metrics.unix_path);
+  } else {
+    snprintf(where, kMaxMetricsUrl, "http://%s%s%s:%u/metrics", bracket ? "[" : "",
+             host[0] != '\0' ? host : "localhost", bracket ? "]" : "",
+             (unsigned)ws_listener_port(listener));
+  }
+  return EXIT_DONE;
+}
