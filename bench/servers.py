@@ -37,6 +37,7 @@ class Server:
 
     command: list
     raw: bool = False  # echoes bytes, knows no WebSocket
+    broadcasts: bool = False  # sends each message to all others, and is no echo server
     plain: str = ""  # not empty: this one speaks TLS
     inflated: str = ""  # not empty: this one compresses
     needs: list = dataclasses.field(default_factory=list)  # Python modules
@@ -56,7 +57,14 @@ SERVERS = {
     "floor_deflate": Server(
         [*FLOOR_DEFLATE, "--mode", "{mode}", "--level", "{level}"], raw=True, inflated="floor"
     ),
+    "floor_fanout": Server(["{build}/bench/floor_fanout", "--port", "{port}"], broadcasts=True),
+    "floor_fanout_gather": Server(
+        ["{build}/bench/floor_fanout", "--port", "{port}", "--gather"], broadcasts=True
+    ),
     "libws": Server(LIBWS),
+    "libws_broadcast": Server(
+        [*(w.replace("--echo", "--broadcast") for w in LIBWS), "--deflate", "off"], broadcasts=True
+    ),
     "libws_tls": Server([*LIBWS, *TLS], plain="libws"),
     "libws_deflate": Server([*LIBWS, *DEFLATE], inflated="libws"),
     "websockets": Server(WEBSOCKETS, needs=["websockets"]),
@@ -67,6 +75,7 @@ SERVERS = {
         [*WEBSOCKETS, "{cert}", "{key}"], plain="websockets", needs=["websockets"]
     ),
 }
+ECHO_SERVERS = [name for name, server in SERVERS.items() if not server.broadcasts]
 
 
 def with_tls(name):
@@ -220,7 +229,8 @@ def running(server, build, cpu=None, prefix=(), deflate=None):
             raise NotRun(f"{command[0]}: {error.strerror}") from None
         try:
             found = wait_until_ready(process, output)
-            target = ["--raw", found[1]] if server.raw else ["--url", found[0]]
+            url = found[0] if found[1] is None else f"ws://{found[1]}/"
+            target = ["--raw", found[1]] if server.raw else ["--url", url]
             target += ["--tls"] if server.plain else []
             target += ["--deflate", deflate.mode] if server.inflated else []
             yield Running(process.pid, target)
