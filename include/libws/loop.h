@@ -21,6 +21,26 @@
 extern "C" {
 #endif
 
+/* A frame that went over a connection (RFC 6455 5.2). */
+typedef struct ws_frame_info {
+  size_t size;         /* check it before reading members newer than 0.1 */
+  uint64_t conn_id;    /* ws_conn_id */
+  int sent;            /* 1: by us, 0: by the peer */
+  int fin;             /* the last of its message */
+  uint32_t rsv;        /* RSV1 is 4: compressed (RFC 7692 6); RSV2 2, RSV3 1 */
+  uint32_t opcode;     /* 0: continuation, else as ws_opcode, or what the RFC reserves */
+  int masked;          /* as frames of clients are */
+  uint32_t close_code; /* of a Close that has one, else 0 */
+  uint64_t length;     /* of the payload */
+} ws_frame_info;
+
+/* Told of each frame of all connections of the loop, in the order in which they pass in each
+ * direction: of a sent one when the kernel, or TLS, has its header, of a received one before it is
+ * judged, so also of the one that breaks a rule; what follows that one means nothing.  Frames that
+ * came with the handshake are included, the handshake is not.  Like a log function it comes from
+ * any call on the loop's thread and must not call libws.  `frame` is valid during the call. */
+typedef void (*ws_trace_fn)(void *user, const ws_frame_info *frame);
+
 /* ws_loop_config.flags */
 enum {
   WS_LOOP_TIME_CALLBACKS = 1u << 0 /* fill WS_TIMES_CALLBACKS: the clock is read twice more for each
@@ -39,6 +59,8 @@ typedef struct ws_loop_config {
                                     is used up, new ones get WS_DEFLATE_SHARED and compressors are
                                     shared; WS_UNLIMITED: no bound [64 MiB] */
   uint32_t flags;                /* WS_LOOP_* */
+  ws_trace_fn trace;             /* for debugging; NULL = none */
+  void *trace_user;
 } ws_loop_config;
 
 /* Errors: INVALID, UNSUPPORTED (poller), IO (no descriptors left), NOMEM.  Thread: any. */

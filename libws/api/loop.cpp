@@ -49,6 +49,9 @@ int ws_loop_new(const ws_loop_config* cfg, ws_loop** out) {
     if (c.deflate_budget_bytes != 0) {
       ConnShared::of(*loop).resources.deflate.set_budget(c.deflate_budget_bytes);
     }
+    if (c.trace != nullptr) {
+      ConnShared::of(*loop).tracer.reset(new Tracer(c.trace, c.trace_user));
+    }
     *out = to_handle(loop.release());
     return Error();
   });

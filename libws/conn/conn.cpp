@@ -153,6 +153,7 @@ void Conn::tell_later() { loop().defer(this); }
 
 void Conn::tear_down() {
   assert(closed_given_);
+  if (shared_->tracer != nullptr) shared_->tracer->forget(id_);
   inert_.store(true, std::memory_order_release);
   engine_.release_buffers();
   loop().retire(this);

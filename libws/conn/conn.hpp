@@ -157,6 +157,7 @@ class Conn final : public Watcher,
 
   // conn_write.cpp
   void write_out();
+  void trace_sent(size_t len);
   void flush_transport();
   void write_failed(const IoResult& r);
   IoResult write_many(size_t* total);

@@ -31,6 +31,7 @@ void Conn::read_in() {
   IoResult r = transport_.read(buffer, room);
   if (r.status != IoResult::kOk) return take_read(r);
   bytes_in_ += r.bytes;
+  if (shared_->tracer != nullptr) shared_->tracer->passed(id_, false, {buffer, r.bytes});
   engine_.feed(buffer, r.bytes);
   pump();
 }
@@ -63,6 +64,10 @@ void Conn::read_landing(std::span<uint8_t> landing) {
   if (r.status != IoResult::kOk) return take_read(r);
   bytes_in_ += r.bytes;
   size_t landed = r.bytes < landing.size() ? r.bytes : landing.size();
+  if (shared_->tracer != nullptr) {
+    shared_->tracer->passed(id_, false, landing.first(landed));
+    shared_->tracer->passed(id_, false, {buffer, r.bytes - landed});
+  }
   engine_.landed(landed);
   pump();
   size_t more = r.bytes - landed;

@@ -5,10 +5,12 @@
 #include "libws/base/alloc.hpp"
 #include "libws/base/ref.hpp"
 #include "libws/conn/connect_turn.hpp"
+#include "libws/conn/tracer.hpp"
 #include "libws/net/loop.hpp"
 #include "libws/net/tls_context.hpp"
 #include "libws/protocol/engine.hpp"
 
+#include <memory>
 #include <mutex>
 
 namespace libws {
@@ -34,6 +36,7 @@ class ConnShared final : public LoopCompanion, public RefCounted<ConnShared>, pu
 
   EngineResources resources;
   ConnectTurns connect_turns;
+  std::unique_ptr<Tracer> tracer;  // of a loop that traces
 
  private:
   friend class RefCounted<ConnShared>;

@@ -2,6 +2,7 @@
 // waits for it to be writable again.
 #include "libws/conn/conn.hpp"
 
+#include <algorithm>
 #include <new>
 
 namespace libws {
@@ -27,6 +28,7 @@ void Conn::write_out() {
       return;
     }
     bytes_out_ += r.bytes;
+    if (shared_->tracer != nullptr) trace_sent(r.bytes);
     engine_.sent(r.bytes);
     // A socket that takes less than all is full; TLS takes a buffer at a time.
     if (r.bytes < total && !transport_.secure()) blocked_ = true;
@@ -35,6 +37,17 @@ void Conn::write_out() {
   if (const size_t unsent = transport_.unsent(); unsent != 0) {
     blocked_ = true;
     engine_.below_has(unsent, false);
+  }
+}
+
+// The first `len` bytes of the output, which is still there.
+void Conn::trace_sent(size_t len) {
+  ws_slice slices[kSlicesPerWrite];
+  const size_t n = engine_.output(slices, kSlicesPerWrite);
+  for (size_t i = 0; i < n && len != 0; ++i) {
+    const size_t passed = std::min(len, slices[i].len);
+    shared_->tracer->passed(id_, true, bytes(slices[i].data, passed));
+    len -= passed;
   }
 }
 
