@@ -48,6 +48,7 @@ struct Connection {
   bool drained;  // room to send, or the end
   bool ended;    // _on_close is to be called
   bool held;     // reading is paused because the inbox is full
+  bool paused;   // the application paused it
   bool chunks;   // parts are queued as they arrive
   bool partly;   // some parts of a message were taken, and not its last
   bool fragmenting;

@@ -113,13 +113,16 @@ PyObject* abort_now(PyObject* self, PyObject*) {
 }
 
 PyObject* pause_now(PyObject* self, PyObject*) {
-  const int paused = ws_conn_pause(as_connection(self)->handle);
-  return paused < 0 ? set_send_error(as_connection(self), paused) : none();
+  Connection* c = as_connection(self);
+  const int paused = ws_conn_pause(c->handle);
+  c->paused = paused >= 0;
+  return paused < 0 ? set_send_error(c, paused) : none();
 }
 
 PyObject* resume_now(PyObject* self, PyObject*) {
   Connection* c = as_connection(self);
-  c->held = false;
+  c->paused = false;
+  if (c->held) return none();  // there is room again when recv has taken some
   const int resumed = ws_conn_resume(c->handle);
   return resumed < 0 ? set_send_error(c, resumed) : none();
 }

@@ -280,8 +280,7 @@ Connection* as_connection(PyObject* self) { return reinterpret_cast<Connection*>
 bool bind_receive() { return PyType_Ready(&receive_type) == 0; }
 
 void connection_read_on(Connection* c) {
-  if (!std::exchange(c->held, false)) return;
-  ws_conn_resume(c->handle);
+  if (std::exchange(c->held, false) && !c->paused) ws_conn_resume(c->handle);
 }
 
 PyObject* connection_take(Connection* c, int decode) {

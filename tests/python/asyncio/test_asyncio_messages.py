@@ -348,6 +348,32 @@ async def test_max_queue_none_never_stops_reading():
         await support.eventually(lambda: server.queued == 500)
 
 
+async def test_pause_on_a_full_queue_outlasts_recv():
+    async with joined(support.until_closed, max_queue=(2, 1)) as (client, server):
+        for number in range(3):
+            await client.send(str(number))
+        await support.eventually(lambda: server.queued == 3)
+        server.pause()
+        assert [await server.recv() for _ in range(3)] == ["0", "1", "2"]
+        await client.send("later")
+        with pytest.raises(asyncio.TimeoutError):
+            await asyncio.wait_for(server.recv(), 0.1)
+        server.resume()
+        assert await server.recv() == "later"
+
+
+async def test_resume_on_a_full_queue_waits_for_room():
+    async with joined(support.until_closed, max_queue=(2, 1)) as (client, server):
+        for number in range(3):
+            await client.send(str(number))
+        await support.eventually(lambda: server.queued == 3)
+        server.resume()
+        await client.send("3")
+        await asyncio.sleep(0.1)
+        assert server.queued == 3
+        assert [await server.recv() for _ in range(4)] == ["0", "1", "2", "3"]
+
+
 @pytest.mark.parametrize("excess", [-1, 0, 1])
 async def test_max_size_bounds_a_message(excess):
     async with joined(client={"max_size": 1000, "compression": None}) as (client, server):
