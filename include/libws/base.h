@@ -81,6 +81,7 @@ WS_API const char *ws_build_info(void);
 typedef enum ws_error {
   WS_OK = 0,
   WS_BACKPRESSURE = 1, /* success; the send queue is above its high mark */
+  WS_DROPPED = 2,      /* success of a kind: a slow receiver's policy dropped it; counted */
 
   /* How the call was made. */
   WS_ERR_INVALID = -1,     /* an argument or config member is out of range */
@@ -175,6 +176,7 @@ typedef struct ws_server ws_server;     /* owner  */
 typedef struct ws_listener ws_listener; /* owned by its server */
 typedef struct ws_client ws_client;     /* owner  */
 typedef struct ws_sync ws_sync;         /* owner  */
+typedef struct ws_hub ws_hub;           /* shared */
 
 typedef struct ws_tls_info ws_tls_info; /* tls.h: how a connection is secured */
 typedef struct ws_handlers ws_handlers; /* conn.h: the callbacks of a connection */

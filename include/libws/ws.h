@@ -15,6 +15,7 @@
 #include <libws/conn.h>
 #include <libws/server.h>
 #include <libws/metrics.h>
+#include <libws/hub.h>
 #include <libws/client.h>
 #include <libws/sync.h>
 

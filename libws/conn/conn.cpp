@@ -22,6 +22,7 @@ Conn::Conn(ConnShared& shared, ConnOwner& owner, Ref<ConnPolicy> policy, Role ro
 }
 
 Conn::~Conn() {
+  assert(attachments_ == nullptr);
   transport_.close();
   libws::release(own_handlers_);
 }
@@ -165,6 +166,25 @@ void Conn::tear_down() {
   if (owner_ != nullptr) std::exchange(owner_, nullptr)->on_gone(*this);
 }
 
+void Conn::detach(ConnAttachment& a) {
+  ConnAttachment** at = &attachments_;
+  while (*at != &a) at = &(*at)->next_;
+  *at = a.next_;
+}
+
+ConnAttachment* Conn::attachment(const void* tag) const {
+  ConnAttachment* a = attachments_;
+  while (a != nullptr && a->tag() != tag) a = a->next_;
+  return a;
+}
+
+void Conn::end_attachments() {
+  while (ConnAttachment* a = attachments_) {
+    attachments_ = a->next_;
+    a->on_conn_ended();
+  }
+}
+
 // Without an owner it is found on the list of deferred work only, where its end is told.
 void Conn::disown() {
   owner_ = nullptr;
@@ -175,6 +195,7 @@ void Conn::disown() {
 void Conn::on_abandoned() {
   if (inert_.exchange(true, std::memory_order_release)) return;
   owner_ = nullptr;
+  attachments_ = nullptr;  // their own loop member forgets them
   closed_given_ = true;
   engine_.abandon();
   loop().retire(this);

@@ -9,6 +9,7 @@
 #include "libws/base/alloc.hpp"
 #include "libws/base/list.hpp"
 #include "libws/base/ref.hpp"
+#include "libws/conn/conn_attachment.hpp"
 #include "libws/conn/conn_shared.hpp"
 #include "libws/net/address.hpp"
 #include "libws/net/loop.hpp"
@@ -119,6 +120,20 @@ class Conn final : public Watcher,
   // The owner is going away: no more calls to it.
   void disown();
 
+  // ---- for what is attached to it (conn_attachment.hpp) ----
+  // Only while is_open().
+  void attach(ConnAttachment& a) {
+    a.next_ = attachments_;
+    attachments_ = &a;
+  }
+  void detach(ConnAttachment& a);
+  ConnAttachment* attachment(const void* tag) const;
+  Loop& home() const { return shared_->loop(); }  // only while not ended
+  // CLOSED when there is nothing to attach to any more.
+  Error not_ended(const char* what) { return enter(what); }
+  // As send_message(), but what the connection does not take now is counted in messages_dropped.
+  Error send_or_drop(const Message& m);
+
   // ---- for the loop ----
   void on_ready(uint32_t events) override;
   void on_timeout() override;
@@ -151,6 +166,7 @@ class Conn final : public Watcher,
   void dispatch(const Event& ev);
   void dispatch_request();
   void closed_was_given();
+  void end_attachments();
   void log_refusal() const;
   void dispatch_message(const Event& ev);
   void dispatch_room(const Event& ev);
@@ -184,6 +200,7 @@ class Conn final : public Watcher,
   ConnOwner* owner_;
   const ws_handlers* handlers_;  // the policy's, or own_handlers_
   ws_handlers* own_handlers_ = nullptr;
+  ConnAttachment* attachments_ = nullptr;
   void* user_ = nullptr;
   const uint64_t id_;
   const Event* current_ = nullptr;  // while on_message runs

@@ -152,6 +152,7 @@ void Conn::dispatch(const Event& ev) {
         Conn& conn;
         ~Ended() { conn.closed_was_given(); }
       } ended{*this};
+      end_attachments();
       if (opened_ && h.on_close != nullptr) h.on_close(handle, &engine_.close_info(), user_);
       return;
     }

@@ -153,6 +153,12 @@ Error Conn::send_message(const Message& m) {
   return finish(pressed, engine_.send_message(m), m.flags());
 }
 
+Error Conn::send_or_drop(const Message& m) {
+  Error result = send_message(m);
+  if (result.failed() && result.code() != WS_ERR_CLOSED) ++dropped_;
+  return result;
+}
+
 Error Conn::ping(Bytes data) {
   if (Error e = enter("ping")) return e;
   if (Error e = engine_.ping(data)) return e;

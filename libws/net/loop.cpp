@@ -13,6 +13,14 @@
 
 namespace libws {
 
+namespace {
+
+thread_local const Loop* current_loop = nullptr;
+
+}  // namespace
+
+const Loop* Loop::current() { return current_loop; }
+
 static_assert(sizeof(void*) != 8 || sizeof(Watcher) == 64, "every idle connection pays for it");
 
 // Marks the loop as entered.  On the way out the kernel timer and the wake-up descriptor are left
@@ -20,12 +28,13 @@ static_assert(sizeof(void*) != 8 || sizeof(Watcher) == 64, "every idle connectio
 // does that, so run() makes no timer system calls.
 class Loop::Entered {
  public:
-  explicit Entered(Loop& loop) : loop_(loop) {
+  explicit Entered(Loop& loop) : loop_(loop), outer_(std::exchange(current_loop, &loop)) {
     loop_.thread_ = std::this_thread::get_id();
     loop_.in_turn_ = true;
     loop_.woken_ = false;
   }
   ~Entered() {
+    current_loop = outer_;
     loop_.in_turn_ = false;
     if (loop_.timer_fd_ < 0) return;
     loop_.arm_kernel_timer();
@@ -36,6 +45,7 @@ class Loop::Entered {
 
  private:
   Loop& loop_;
+  const Loop* outer_;  // a callback of that one has entered this one
 };
 
 Loop::Loop(const LoopConfig& config)

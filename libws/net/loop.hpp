@@ -147,6 +147,8 @@ class Loop : public Allocated {
   const char* poller_name() const { return poller_->name(); }
   // run(), dispatch() or shut_down() is on the stack.
   bool in_turn() const { return in_turn_; }
+  // The loop whose turn is on top of this thread's stack, or null.  Thread: any.
+  static const Loop* current();
   // The time to count a timeout from: now_ms() in a turn; read from the clock between turns, where
   // now_ms() may be long past.
   uint64_t fresh_now_us() const { return in_turn_ ? now_us_ : sys().now_us(); }

@@ -5,6 +5,7 @@
 #include "libws/protocol/message.hpp"
 
 #include <cassert>
+#include <utility>
 
 namespace libws {
 namespace {
@@ -90,8 +91,9 @@ size_t Outbox::slices(ws_slice* out, size_t max) const {
 void Outbox::consume(BlockPool& pool, size_t n) {
   assert(n <= bytes_);
   bytes_ -= n;
-  while (head_ != nullptr) {
-    Block* b = head_;
+  Block* done = head_;
+  Block* last = nullptr;
+  for (Block* b = head_; b != nullptr; b = b->next) {
     if (b == pong_ && n != 0) pong_ = nullptr;
     size_t own = b->size() < n ? b->size() : n;
     b->begin += own;
@@ -100,9 +102,16 @@ void Outbox::consume(BlockPool& pool, size_t n) {
     b->ext += ext;
     b->ext_len -= ext;
     n -= ext;
-    if (b->size() != 0 || b->ext_len != 0) return;
-    drop_head(pool);
+    if (b->size() != 0 || b->ext_len != 0) break;
+    if (b == pong_) pong_ = nullptr;
+    last = b;
   }
+  if (last == nullptr) return;
+  head_ = last->next;
+  if (head_ == nullptr) tail_ = nullptr;
+  last->next = nullptr;
+  // Only now: who releases a wrapped message may send on this connection.
+  while (done != nullptr) drop(pool, std::exchange(done, done->next));
 }
 
 void Outbox::drop_head(BlockPool& pool) {
@@ -110,6 +119,10 @@ void Outbox::drop_head(BlockPool& pool) {
   head_ = b->next;
   if (head_ == nullptr) tail_ = nullptr;
   if (b == pong_) pong_ = nullptr;
+  drop(pool, b);
+}
+
+void Outbox::drop(BlockPool& pool, Block* b) {
   if (b->message != nullptr) b->message->unref();
   b->message = nullptr;
   pool.give(b);

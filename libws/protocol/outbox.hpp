@@ -60,6 +60,7 @@ class Outbox {
   uint8_t* reserve_slow(BlockPool& pool, size_t n);
   void append(Block* block);
   void drop_head(BlockPool& pool);
+  static void drop(BlockPool& pool, Block* b);
 
   Block* head_ = nullptr;
   Block* tail_ = nullptr;
