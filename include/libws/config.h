@@ -6,6 +6,7 @@
 #define LIBWS_CONFIG_H
 
 #include <libws/base.h>
+#include <libws/message.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -48,7 +49,8 @@ typedef struct ws_conn_config {
   /* The three marks count frames; over TLS up to 132 KiB of ciphertext wait below them. */
   uint64_t send_high_bytes;  /* sends report WS_BACKPRESSURE above [256 KiB] */
   uint64_t send_low_bytes;   /* on_drain at or below [64 KiB] */
-  uint64_t send_limit_bytes; /* sends that would pass it fail with WS_ERR_FULL [16 MiB] */
+  uint64_t send_limit_bytes; /* sends that would pass it fail with WS_ERR_FULL, or as `slow` says;
+                                a message that waits counts with 192 bytes more [16 MiB] */
 
   /* permessage-deflate.  What is agreed on is never more than what both sides ask for. */
   ws_deflate deflate;           /* for what we send; OFF turns the extension off [SHARED] */
@@ -62,6 +64,13 @@ typedef struct ws_conn_config {
   uint64_t deflate_min_bytes;   /* shorter messages are sent as they are; WS_UNLIMITED: all are, the
                                    peer alone compresses [256; 32 where what we send may refer to
                                    earlier messages] */
+
+  /* Of a connection; an engine alone has nothing that waits and ignores these two. */
+  ws_slow slow; /* for messages that do not choose [REFUSE] */
+  uint64_t
+      fragment_bytes; /* a larger message leaves as frames of this size (RFC 6455 5.4), made as
+                         the queue empties: control frames pass between them, and urgent
+                         messages wait for one message at most.  At least 1024 [0: one frame] */
 } ws_conn_config;
 
 /* ws_close_info.flags */

@@ -8,7 +8,8 @@
  *
  * Sending is all or nothing.  < 0: refused, nothing was queued.  0: accepted.
  * WS_BACKPRESSURE (1): accepted, now slow down until on_drain.  There is no partial write to
- * resume.
+ * resume.  WS_DROPPED (2): the policy for slow receivers (ws_slow) has dropped this message; also
+ * slow down.
  */
 #ifndef LIBWS_CONN_H
 #define LIBWS_CONN_H
@@ -37,7 +38,8 @@ struct ws_handlers {
   void (*on_chunk)(ws_conn *c, ws_opcode op, uint32_t flags, const void *data, size_t len,
                    void *user);
 
-  /* The queue fell to send_low_bytes after a send reported WS_BACKPRESSURE. */
+  /* The queue fell to send_low_bytes, and nothing waits behind it, after a send reported
+   * WS_BACKPRESSURE or WS_DROPPED. */
   void (*on_drain)(ws_conn *c, void *user);
 
   void (*on_ping)(ws_conn *c, const void *data, size_t len, void *user);
@@ -87,7 +89,8 @@ WS_API int ws_conn_get_deflate(const ws_conn *c, ws_deflate_info *out);
  * and is checked, unless WS_SEND_NO_UTF8_CHECK.  `data` may be NULL when `len` is 0.
  * Where permessage-deflate was agreed on, a message of at least deflate_min_bytes is compressed
  * before this returns, unless it would get larger (with WS_DEFLATE_DEDICATED: by more
- * than 16 bytes); `flags` choose for one message.
+ * than 16 bytes); `flags` choose for one message.  One that waits (ws_conn_config.slow,
+ * fragment_bytes) is copied, and compressed when its turn has come.
  * Errors: CLOSED, FULL, STATE (a message sent in parts is unfinished), UTF8, INVALID, NOMEM. */
 WS_API int ws_conn_send(ws_conn *c, ws_opcode op, const void *data, size_t len, uint32_t flags);
 
@@ -95,7 +98,8 @@ WS_API int ws_conn_send(ws_conn *c, ws_opcode op, const void *data, size_t len, 
  * ends it.  `op` must be the same for all pieces.  Text is checked over all of them: a piece may
  * end inside a code point, the last may not.  Control frames may pass between pieces.  Pieces are
  * compressed where that was agreed on, whatever their size, and each leaves at once; with no
- * context (WS_DEFLATE_SHARED) each for itself.  Errors: as ws_conn_send. */
+ * context (WS_DEFLATE_SHARED) each for itself.  What waits is queued before the first, and can no
+ * longer be dropped.  Errors: as ws_conn_send. */
 WS_API int ws_conn_send_part(ws_conn *c, ws_opcode op, const void *data, size_t len, int last);
 
 /* Flags of ws_conn_send for the message that the next ws_conn_send_part begins.  Optional.
@@ -103,7 +107,7 @@ WS_API int ws_conn_send_part(ws_conn *c, ws_opcode op, const void *data, size_t 
 WS_API int ws_conn_begin_parts(ws_conn *c, uint32_t flags);
 
 /* Queue a prepared message; takes its own reference and, on servers, copies no more than
- * 256 bytes of it.
+ * 256 bytes of it, or than one frame where fragment_bytes cuts it.
  * Compressed as by ws_conn_send, but each form of it only once; where messages may refer to earlier
  * ones, this one does not, and the next one after it cannot. */
 WS_API int ws_conn_send_message(ws_conn *c, ws_message *m);
@@ -112,6 +116,12 @@ WS_API int ws_conn_send_message(ws_conn *c, ws_message *m);
  * ended or is full by then (counted in messages_dropped).  Thread: any.
  * Errors: CLOSED (known already), INVALID, NOMEM. */
 WS_API int ws_conn_post_message(ws_conn *c, ws_message *m);
+
+/* ws_conn_close and ws_conn_abort from any thread, on any handle that is held: behind what this
+ * thread has posted before.  `reason` is copied.  Thread: any.
+ * Errors: CLOSED (known already), INVALID (NULL; code or reason), NOMEM. */
+WS_API int ws_conn_post_close(ws_conn *c, uint16_t code, const char *reason);
+WS_API int ws_conn_post_abort(ws_conn *c);
 
 /* Inside on_message only: keep the message beyond the callback.  Free of copies when it was
  * assembled in a buffer of its own, one copy when it was not.  Errors: STATE, NOMEM. */
@@ -125,7 +135,8 @@ WS_API int ws_conn_pong(ws_conn *c, const void *data, size_t len);
 /* Write queued data now instead of at the end of the turn.  Errors: CLOSED. */
 WS_API int ws_conn_flush(ws_conn *c);
 
-WS_API uint64_t ws_conn_buffered(const ws_conn *c); /* bytes queued, not yet written */
+/* Bytes queued, not yet written; of messages that wait, as if they were not compressed. */
+WS_API uint64_t ws_conn_buffered(const ws_conn *c);
 
 /* Stop and resume reading.  After pause no on_message or on_chunk runs, TCP pushes back on the
  * peer, and idle_timeout_ms and pings are suspended; resume continues on the next turn.  They do
@@ -139,11 +150,12 @@ WS_API int ws_conn_resume(ws_conn *c);
  * is harmless.  Errors: INVALID (its handlers have no such callback), CLOSED. */
 WS_API int ws_conn_set_chunks(ws_conn *c, int on);
 
-/* Closing handshake (RFC 6455 7.1.2): what is queued is sent, then Close(code, reason); later
- * sends fail with CLOSED and later messages are dropped.  on_close follows from the loop within
- * close_timeout_ms.  `code` is 1000 to 1003, 1007 to 1014 or 3000 to 4999 (RFC 6455 7.4; 1010
- * only from a client), or 0 for a Close without a code; `reason` is UTF-8 of at most 123 bytes, or
- * NULL. Calling it again is harmless: CLOSED.  Errors: INVALID (code or reason), CLOSED. */
+/* Closing handshake (RFC 6455 7.1.2): what is queued, or waits, is sent, then Close(code, reason);
+ * later sends fail with CLOSED and later messages are dropped.  on_close follows from the loop
+ * within close_timeout_ms.  `code` is 1000 to 1003, 1007 to 1014 or 3000 to 4999 (RFC 6455 7.4;
+ * 1010 only from a client), or 0 for a Close without a code; `reason` is UTF-8 of at most 123
+ * bytes, or NULL. Calling it again is harmless: CLOSED.  Errors: INVALID (code or reason), CLOSED.
+ */
 WS_API int ws_conn_close(ws_conn *c, uint16_t code, const char *reason);
 
 /* Drop it now: nothing more is sent; on_close follows from the loop, with CANCELLED. */
@@ -153,8 +165,13 @@ typedef struct ws_conn_stats {
   size_t size; /* WS_INIT */
   uint64_t messages_in, messages_out;
   uint64_t bytes_in, bytes_out; /* on the transport, handshake included */
-  uint64_t messages_dropped;    /* posted to it, but it was full or had ended */
+  uint64_t messages_dropped;    /* posted to it, but it was full or had ended; dropped by a policy;
+                                   or waiting when it ended */
   uint32_t rtt_us;              /* last keepalive ping; UINT32_MAX before the first */
+  /* What can still be dropped, replaced or passed, or is yet to be cut into frames;
+   * ws_conn_buffered counts it too. */
+  uint32_t waiting_messages;
+  uint64_t waiting_bytes;
 } ws_conn_stats;
 
 /* Works on closed handles too: the final figures.  Errors: INVALID. */

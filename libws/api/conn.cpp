@@ -106,6 +106,18 @@ int ws_conn_post_message(ws_conn* c, ws_message* m) {
   });
 }
 
+int ws_conn_post_close(ws_conn* c, uint16_t code, const char* reason) {
+  return guarded([&] {
+    if (c == nullptr) return null_argument("connection");
+    return impl(c)->post_close(code, reason != nullptr ? reason : "");
+  });
+}
+
+int ws_conn_post_abort(ws_conn* c) {
+  return guarded(
+      [&] { return c != nullptr ? impl(c)->post_abort() : null_argument("connection"); });
+}
+
 int ws_conn_keep_message(ws_conn* c, ws_message** out) {
   return guarded([&] {
     if (c == nullptr) return null_argument("connection");

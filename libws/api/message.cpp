@@ -1,5 +1,6 @@
 #include "libws/protocol/message.hpp"
 #include "libws/api/guard.hpp"
+#include "libws/protocol/limits.hpp"
 
 #include <libws/message.h>
 
@@ -31,6 +32,28 @@ int ws_message_set_flags(ws_message* m, uint32_t flags) {
   return guarded([&] {
     if (m == nullptr) return null_argument("message");
     return from_handle<Message>(m)->set_flags(flags);
+  });
+}
+
+int ws_message_set_slow(ws_message* m, ws_slow slow) {
+  return guarded([&] {
+    if (m == nullptr) return null_argument("message");
+    return from_handle<Message>(m)->set_slow(number_in(slow));
+  });
+}
+
+int ws_message_set_key(ws_message* m, const void* key, size_t len) {
+  return guarded([&] {
+    if (m == nullptr) return null_argument("message");
+    if (key == nullptr) return null_argument("key");
+    return from_handle<Message>(m)->set_key(bytes(key, len));
+  });
+}
+
+int ws_message_set_urgency(ws_message* m, unsigned urgency) {
+  return guarded([&] {
+    if (m == nullptr) return null_argument("message");
+    return from_handle<Message>(m)->set_urgency(urgency);
   });
 }
 

@@ -55,7 +55,7 @@ const char* error_text(int code) {
   switch (code) {
     case WS_OK: return "success";
     case WS_BACKPRESSURE: return "accepted, but the send queue is above its high mark";
-    case WS_DROPPED: return "accepted, but dropped for a receiver that is too slow";
+    case WS_DROPPED: return "dropped, because the receiver is slow";
     case WS_ERR_INVALID: return "an argument is out of range";
     case WS_ERR_STATE: return "the call is not allowed in this state";
     case WS_ERR_REENTRANT: return "the loop is already running";

@@ -168,7 +168,7 @@ void Client::flush_queue() {
     if (e.code() == WS_ERR_NOMEM) return loop_.arm(this, loop_.now_ms() + kQueueRetryMs);
     if (e) return;  // CLOSED: until the next on_open
     queue_.pop();
-    if (e.code() == WS_BACKPRESSURE) return;
+    if (e.code() != WS_OK) return;  // BACKPRESSURE or DROPPED: on_drained() follows
   }
 }
 

@@ -118,7 +118,7 @@ Error Sync::send(ws_opcode op, Bytes data) {
     if (conn() == nullptr) return send_ended();
   }
   if (e.code() == WS_ERR_CLOSED) return closed();
-  if (e.failed()) return e;
+  if (e.failed() || e.code() == WS_DROPPED) return e;
   while (e.code() == WS_BACKPRESSURE && conn() != nullptr && conn()->above_high()) {
     if (Error t = turn(UINT64_MAX)) return t;
   }

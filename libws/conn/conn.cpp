@@ -18,12 +18,14 @@ Conn::Conn(ConnShared& shared, ConnOwner& owner, Ref<ConnPolicy> policy, Role ro
       peer_(peer),
       transport_(std::move(transport)),
       engine_(role, policy_->limits, shared.resources, false) {
+  managed_ = managed_by_policy();
   use_handlers(&policy_->handlers);
 }
 
 Conn::~Conn() {
   assert(attachments_ == nullptr);
   transport_.close();
+  delete backlog_;
   libws::release(own_handlers_);
 }
 
@@ -109,7 +111,7 @@ void Conn::settle() {
     return;
   }
   // Once a turn: an application that refills the queue in on_drain must not hold the loop.
-  if (engine_.take_drained() && opened()) {
+  if (backlog_ == nullptr && engine_.take_drained() && opened()) {
     call_back([this] {
       if (owner_ != nullptr) owner_->on_drained(*this);
       if (handlers_->on_drain != nullptr) handlers_->on_drain(to_handle(this), user_);
@@ -204,6 +206,7 @@ void Conn::on_abandoned() {
 }
 
 void Conn::on_retired() {
+  drop_waiting();
   engine_.release_buffers();
   transport_.close();
   unref();
@@ -238,6 +241,10 @@ Error Conn::resume() {
 
 Error Conn::close(uint16_t code, std::string_view reason) {
   if (Error e = enter("close")) return e;
+  if (backlog_ != nullptr) {
+    if (Error e = Engine::check_close(engine_.role(), code, reason)) return e;
+    if (Error e = move_all()) return e;
+  }
   if (Error e = engine_.close(code, reason)) return e;
   asked_to_close_ = true;
   // The answer must be read, and messages are dropped from here on, so a pause has no purpose.
@@ -263,6 +270,7 @@ void Conn::abort() {
   use_clock();
   asked_to_close_ = true;
   engine_.abort(WS_ERR_CANCELLED, 0, "aborted by this side");
+  drop_waiting();
   if (!pumping_) tell_later();
 }
 
@@ -273,6 +281,9 @@ void Conn::get_stats(ws_conn_stats* out) const {
   out->bytes_out = bytes_out_;
   out->messages_dropped = dropped_;
   out->rtt_us = engine_.rtt_us();
+  if (backlog_ == nullptr) return;
+  out->waiting_messages = backlog_->count();
+  out->waiting_bytes = backlog_->bytes();
 }
 
 // Asked of the system each time: a copy would make every idle connection larger.

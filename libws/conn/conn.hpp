@@ -9,6 +9,7 @@
 #include "libws/base/alloc.hpp"
 #include "libws/base/list.hpp"
 #include "libws/base/ref.hpp"
+#include "libws/conn/backlog.hpp"
 #include "libws/conn/conn_attachment.hpp"
 #include "libws/conn/conn_shared.hpp"
 #include "libws/net/address.hpp"
@@ -68,7 +69,9 @@ class Conn final : public Watcher,
   Error begin_parts(uint32_t flags);
   Error send_part(ws_opcode op, Bytes data, bool last);
   Error send_message(const Message& m);
-  Error post_message(Message& m);  // thread: any
+  Error post_message(Message& m);                            // thread: any
+  Error post_close(uint16_t code, std::string_view reason);  // thread: any
+  Error post_abort();                                        // thread: any
   Error keep_message(Ref<Message>* out);
   Error ping(Bytes data);
   Error pong(Bytes data);
@@ -93,13 +96,13 @@ class Conn final : public Watcher,
   void print_local(char (&out)[kAddressTextBytes]) const override;
   const char* subprotocol() const { return engine_.subprotocol(); }
   bool is_open() const { return engine_.is_open() && opened_; }
-  uint64_t buffered() const { return engine_.buffered() + transport_.unsent(); }
+  uint64_t buffered() const { return unwritten() + transport_.unsent(); }
 
   // ---- for the owner ----
   // The library's own answer to the request that on_request() got.
   void refuse(int status, const char* why) { engine_.refuse(status, why); }
   bool opened() const { return opened_ && !closed_given_; }  // between on_open and on_close
-  bool above_high() const { return engine_.above_high(); }
+  bool above_high() const { return unwritten() > policy_->limits.send_high; }
   // Calls on_drained() once the queue is short, although no send has reported BACKPRESSURE.
   void report_drain() { engine_.press(); }
   // For a loop that turns only now and then.
@@ -174,12 +177,39 @@ class Conn final : public Watcher,
   // conn_write.cpp
   void write_out();
   void trace_sent(size_t len);
+  Error send_now(ws_opcode op, Bytes data, uint32_t flags);
+  Error send_message_now(const Message& m);
   void flush_transport();
   void write_failed(const IoResult& r);
   IoResult write_many(size_t* total);
   Error finish(bool pressed_before, Error result, uint32_t flags);
   void output_queued(uint32_t flags);
   void wait_for_room();
+
+  // conn_wait.cpp
+  struct Manners;
+  Error send_managed(ws_opcode op, Bytes data, uint32_t flags);
+  Error send_message_managed(const Message& m);
+  bool must_wait(size_t len, const Manners& how);
+  bool could_fit(size_t len) const;
+  bool has_room(size_t len, const Manners& how) const;
+  Error make_room(size_t len, const Manners& how);
+  Error make_wait(Ref<Message> m, bool ours, const Manners& how);
+  Error finish_wait(bool pressed_before, uint32_t flags);
+  Error too_slow(size_t len, ws_slow slow);
+  void try_writing();
+  bool feed();
+  Error move_waiting(uint64_t most, uint64_t fragment);
+  Error move_entry(Backlog::Entry& w, uint64_t fragment);
+  // What waits is queued for good: something shall follow it that cannot wait.  Errors: NOMEM, IO.
+  Error move_all();
+  void drop_waiting();
+  void end_backlog();
+  bool managed_by_policy() const;
+  // What is queued, and what waits.
+  uint64_t unwritten() const {
+    return engine_.buffered() + (backlog_ != nullptr ? backlog_->bytes() : 0);
+  }
 
   // conn.cpp
   void use_handlers(const ws_handlers* handlers);
@@ -206,7 +236,8 @@ class Conn final : public Watcher,
   const Event* current_ = nullptr;  // while on_message runs
   uint64_t bytes_in_ = 0;
   uint64_t bytes_out_ = 0;
-  uint32_t dropped_ = 0;
+  uint64_t dropped_ = 0;
+  Backlog* backlog_ = nullptr;  // while messages wait
   PackedAddress peer_;
   bool pumping_ : 1 = false;
   bool opened_ : 1 = false;
@@ -215,6 +246,8 @@ class Conn final : public Watcher,
   bool blocked_ : 1 = false;  // the kernel takes no more; waiting for kWritable
   bool write_ended_ : 1 = false;
   bool asked_to_close_ : 1 = false;
+  bool managed_ : 1 = false;        // not every message goes straight to the engine
+  bool sorts_ : 1 = false;          // it was sent an urgent message
   std::atomic<bool> inert_{false};  // for other threads: posting is pointless
   Transport transport_;
   Engine engine_;

@@ -147,6 +147,7 @@ void Conn::dispatch(const Event& ev) {
       if (h.on_open != nullptr) h.on_open(handle, user_);
       return;
     case WS_EV_CLOSED: {
+      drop_waiting();
       // The owner counts it until the callback is done, also when that throws.
       struct Ended {
         Conn& conn;

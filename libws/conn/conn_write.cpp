@@ -17,27 +17,29 @@ constexpr size_t kDirectWriteBytes = 64 * 1024;
 }  // namespace
 
 void Conn::write_out() {
-  while (engine_.has_output() && !blocked_) {
-    const ws_slice only = engine_.only_output();
-    size_t total = only.len;
-    const IoResult r = total != 0 ? transport_.write(only.data, total) : write_many(&total);
-    if (r.status == IoResult::kFailed) return write_failed(r);
-    if (r.status != IoResult::kOk) {
-      blocked_ = true;
-      engine_.sent(0);
-      return;
+  do {
+    while (engine_.has_output() && !blocked_) {
+      const ws_slice only = engine_.only_output();
+      size_t total = only.len;
+      const IoResult r = total != 0 ? transport_.write(only.data, total) : write_many(&total);
+      if (r.status == IoResult::kFailed) return write_failed(r);
+      if (r.status != IoResult::kOk) {
+        blocked_ = true;
+        engine_.sent(0);
+        return;
+      }
+      bytes_out_ += r.bytes;
+      if (shared_->tracer != nullptr) trace_sent(r.bytes);
+      engine_.sent(r.bytes);
+      // A socket that takes less than all is full; TLS takes a buffer at a time.
+      if (r.bytes < total && !transport_.secure()) blocked_ = true;
     }
-    bytes_out_ += r.bytes;
-    if (shared_->tracer != nullptr) trace_sent(r.bytes);
-    engine_.sent(r.bytes);
-    // A socket that takes less than all is full; TLS takes a buffer at a time.
-    if (r.bytes < total && !transport_.secure()) blocked_ = true;
-  }
-  // TLS: records that the kernel did not take, also those that a read has caused.
-  if (const size_t unsent = transport_.unsent(); unsent != 0) {
-    blocked_ = true;
-    engine_.below_has(unsent, false);
-  }
+    // TLS: records that the kernel did not take, also those that a read has caused.
+    if (const size_t unsent = transport_.unsent(); unsent != 0) {
+      blocked_ = true;
+      engine_.below_has(unsent, false);
+    }
+  } while (backlog_ != nullptr && feed());
 }
 
 // The first `len` bytes of the output, which is still there.
@@ -112,12 +114,16 @@ Error Conn::finish(bool pressed_before, Error result, uint32_t flags) {
 
 Error Conn::send(ws_opcode op, Bytes data, uint32_t flags) {
   // In answer to a message, which is what most sends are: settle() writes it.
-  if (pumping_ && data.size() < kDirectWriteBytes) {
+  if (pumping_ && !managed_ && data.size() < kDirectWriteBytes) {
     bool pressed = engine_.pressed();
     Error result = engine_.send(op, data, flags);
     return result.code() == WS_OK ? result : finish(pressed, result, flags);
   }
   if (Error e = enter("send")) return e;
+  return managed_ ? send_managed(op, data, flags) : send_now(op, data, flags);
+}
+
+Error Conn::send_now(ws_opcode op, Bytes data, uint32_t flags) {
   bool pressed = engine_.pressed();
   if (data.size() < kDirectWriteBytes || blocked_ || engine_.role() == Role::kClient ||
       (flags & WS_SEND_LATER) != 0 || engine_.may_deflate(data.size(), flags)) {
@@ -137,11 +143,13 @@ Error Conn::send(ws_opcode op, Bytes data, uint32_t flags) {
 
 Error Conn::begin_parts(uint32_t flags) {
   if (Error e = enter("begin_parts")) return e;
+  if (Error e = move_all()) return e;
   return engine_.begin_parts(flags);
 }
 
 Error Conn::send_part(ws_opcode op, Bytes data, bool last) {
   if (Error e = enter("send_part")) return e;
+  if (Error e = move_all()) return e;
   bool pressed = engine_.pressed();
   const uint32_t flags = engine_.part_flags();
   return finish(pressed, engine_.send_part(op, data, last), flags);
@@ -149,6 +157,10 @@ Error Conn::send_part(ws_opcode op, Bytes data, bool last) {
 
 Error Conn::send_message(const Message& m) {
   if (Error e = enter("send_message")) return e;
+  return managed_ || m.has_manners() ? send_message_managed(m) : send_message_now(m);
+}
+
+Error Conn::send_message_now(const Message& m) {
   bool pressed = engine_.pressed();
   return finish(pressed, engine_.send_message(m), m.flags());
 }
@@ -161,6 +173,9 @@ Error Conn::send_or_drop(const Message& m) {
 
 Error Conn::ping(Bytes data) {
   if (Error e = enter("ping")) return e;
+  if (backlog_ != nullptr && unwritten() + data.size() > policy_->limits.send_limit) {
+    return fail(WS_ERR_FULL, "ping: what waits fills send_limit_bytes");
+  }
   if (Error e = engine_.ping(data)) return e;
   output_queued(0);
   return Error();

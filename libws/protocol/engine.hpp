@@ -147,10 +147,15 @@ class Engine {
   bool pressed() const { return pressed_; }
   void press() { pressed_ = true; }
   void forget_pressure() { pressed_ = drained_ = false; }
+  // For an owner that keeps messages of its own waiting, and gives them while the queue is short:
+  // they count in its bounds already, and nothing is drained as long as there are any.
+  bool pressed_or_drained() const { return pressed_ || drained_; }
+  void press_again() { pressed_ = true, drained_ = false; }
+  void set_bounded(bool bounded) { unbounded_ = !bounded; }
 
-  // The steady path of a server is inlined into its caller: bench/instructions shows what a call
-  // for each of its steps would cost.
-  Error send(ws_opcode op, Bytes data, uint32_t flags) {
+  // The steady path of a server is inlined into its caller, by force because it is long:
+  // bench/instructions shows what a call for each of its steps would cost.
+  [[gnu::always_inline]] Error send(ws_opcode op, Bytes data, uint32_t flags) {
     const size_t len = data.size();
     const bool plain = state_ == State::kOpen && role_ == Role::kServer && sending_op_ == 0 &&
                        flags == 0 && len < deflate_from_ && outbox_.fits(len, limits_.send_limit) &&
@@ -164,6 +169,9 @@ class Engine {
     outbox_.commit(n + len);
     return finish_send();
   }
+  // What send() would refuse of it at once, whatever is queued.  Errors: CLOSED, INVALID,
+  // UNSUPPORTED.
+  Error check_send(ws_opcode op, Bytes data, uint32_t flags, const char* what) const;
   // Whether send() would try to compress this.
   bool may_deflate(size_t len, uint32_t flags) const {
     if (!deflate_.compresses || (flags & WS_SEND_NO_DEFLATE) != 0) return false;
@@ -171,6 +179,7 @@ class Engine {
   }
   Error begin_parts(uint32_t flags);
   uint32_t part_flags() const { return part_flags_; }
+  bool in_sent_parts() const { return sending_op_ != 0; }  // a message sent in parts is unfinished
   Error send_part(ws_opcode op, Bytes data, bool last);
   Error send_message(const Message& m);
   // Queues the header and borrows the payload; own_external() must follow before the caller
@@ -316,14 +325,13 @@ class Engine {
 
   // engine_send.cpp
   Error send_checked(ws_opcode op, Bytes data, uint32_t flags);
-  Error check_send(ws_opcode op, Bytes data, uint32_t flags, const char* what) const;
   Error check_text(ws_opcode op, Bytes data, uint32_t flags) const;
   // The one place that bounds the queue.
   bool fits(size_t len) const {
     uint64_t queued = outbox_.bytes();
     uint64_t room = queued < limits_.send_limit ? limits_.send_limit - queued : 0;
     size_t header = frame_header_size(len, masks());
-    return header <= room && len <= room - header;
+    return (header <= room && len <= room - header) || unbounded_;
   }
   Error full(size_t len) const;
   Error check_whole(ws_opcode op, Bytes data, uint32_t flags) const;
@@ -398,6 +406,7 @@ class Engine {
   bool http_drain_ : 1 = false;  // kDrain after HTTP: bounded by bytes too
   bool yielded_ : 1 = false;
   bool deadline_moved_ : 1 = false;  // nearer, and nobody has asked since
+  bool unbounded_ : 1 = false;
 };
 
 }  // namespace libws

@@ -52,7 +52,25 @@ Error set_deflate(const ws_conn_config& c, Limits* l) {
   return Error();
 }
 
+Error set_waiting(const ws_conn_config& c, Limits* l) {
+  // Smaller frames would be mostly headers, of us and of TLS.
+  constexpr uint64_t kLeastFragment = 1024;
+  const int slow = number_in(c.slow);
+  if (Error e = check_slow(slow)) return e;
+  if (slow != WS_SLOW_DEFAULT) l->slow = static_cast<ws_slow>(slow);
+  set_bytes(c.fragment_bytes, &l->fragment);
+  if (l->fragment >= kLeastFragment) return Error();
+  return fail(WS_ERR_INVALID, "fragment_bytes: %llu is less than %llu",
+              static_cast<unsigned long long>(l->fragment),
+              static_cast<unsigned long long>(kLeastFragment));
+}
+
 }  // namespace
+
+Error check_slow(int slow) {
+  if (slow >= WS_SLOW_DEFAULT && slow <= WS_SLOW_LATEST) return Error();
+  return fail(WS_ERR_INVALID, "slow: %d is not a ws_slow", slow);
+}
 
 Error choose_deflate(int send, int recv, ws_deflate* send_out, ws_deflate* recv_out) {
   if (send < WS_DEFLATE_DEFAULT || send > WS_DEFLATE_DEDICATED) {
@@ -106,6 +124,7 @@ Error Limits::from(const ws_conn_config& c, Limits* out) {
                 c.ping_interval_ms);
   }
   if (Error e = set_deflate(c, &l)) return e;
+  if (Error e = set_waiting(c, &l)) return e;
   // A short idle timeout given alone: the default interval would never fire in time.
   if (l.ping_us != kNeverUs && l.ping_us >= l.idle_us) l.ping_us = l.idle_us / 2;
   *out = l;

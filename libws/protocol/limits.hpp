@@ -44,6 +44,8 @@ struct Limits {
   uint8_t deflate_mem_level = 5;
   uint64_t deflate_idle_us = 30'000'000;
   uint64_t deflate_min = 0;             // 0: as the mode has it
+  ws_slow slow = WS_SLOW_REFUSE;        // never DEFAULT
+  uint64_t fragment = UINT64_MAX;       // larger messages are cut into frames of this size
   const char* server_header = nullptr;  // not a limit, but shared the same way; null: none sent
 
   // Errors: INVALID, with the member's name.
@@ -59,6 +61,9 @@ int number_in(const Enum& value) {
   std::memcpy(&number, &value, sizeof number);
   return number;
 }
+
+// A ws_slow, by number.  Errors: INVALID.
+Error check_slow(int slow);
 
 // The modes of the two directions, by number: what is DEFAULT here leaves *_out as it is, or
 // follows the other.  Errors: INVALID.

@@ -3,6 +3,7 @@
 #include "libws/protocol/block.hpp"
 #include "libws/protocol/deflate_block.hpp"
 #include "libws/protocol/deflate_pool.hpp"
+#include "libws/protocol/limits.hpp"
 #include "libws/protocol/utf8.hpp"
 
 namespace libws {
@@ -83,6 +84,33 @@ Error Message::set_flags(uint32_t flags) {
   return Error();
 }
 
+Error Message::set_slow(int slow) {
+  if (Error e = check_slow(slow)) return e;
+  const unsigned others = manners_.load(std::memory_order_relaxed) & ~unsigned{kSlowMask};
+  manners_.store(static_cast<uint8_t>(others | static_cast<unsigned>(slow)),
+                 std::memory_order_relaxed);
+  return Error();
+}
+
+Error Message::set_key(Bytes key) {
+  if (key.empty() || key.size() > UINT8_MAX) {
+    return fail(WS_ERR_INVALID, "message: key of %zu bytes, not 1 to 255", key.size());
+  }
+  auto* copy = static_cast<char*>(try_alloc(1 + key.size()));
+  if (copy == nullptr) return fail(WS_ERR_NOMEM, "message: key");
+  *copy = static_cast<char>(key.size());
+  copy_bytes(copy + 1, key.data(), key.size());
+  libws::release(std::exchange(key_, copy));
+  return Error();
+}
+
+Error Message::set_urgency(unsigned urgency) {
+  if (urgency > 3) return fail(WS_ERR_INVALID, "message: urgency %u is not 0 to 3", urgency);
+  const unsigned slow = manners_.load(std::memory_order_relaxed) & unsigned{kSlowMask};
+  manners_.store(static_cast<uint8_t>(slow + urgency * kUrgencyUnit), std::memory_order_relaxed);
+  return Error();
+}
+
 // One compressed form; a message has few, so they are a list that only grows.
 struct Message::Form : Allocated {
   enum State : int { kMaking, kReady };
@@ -143,6 +171,7 @@ Message::~Message() {
     delete f;
     f = next;
   }
+  libws::release(key_);
   if (release_ != nullptr) release_(arg_, data_.data(), data_.size());
 }
 

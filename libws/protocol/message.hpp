@@ -10,6 +10,7 @@
 #include <libws/message.h>
 
 #include <atomic>
+#include <string_view>
 
 namespace libws {
 
@@ -44,12 +45,29 @@ class Message final : public RefCounted<Message>, public Allocated {
   uint32_t flags() const { return flags_.load(std::memory_order_relaxed); }
   Error set_flags(uint32_t flags);
 
+  // Of a receiver that is slow.  Most messages leave all of it to the connection.
+  bool has_manners() const { return manners_.load(std::memory_order_relaxed) != 0; }
+  ws_slow slow() const {
+    return static_cast<ws_slow>(manners_.load(std::memory_order_relaxed) & kSlowMask);
+  }
+  unsigned urgency() const { return manners_.load(std::memory_order_relaxed) / kUrgencyUnit; }
+  std::string_view key() const {  // "" if none
+    return key_ != nullptr ? std::string_view(key_ + 1, static_cast<uint8_t>(*key_))
+                           : std::string_view();
+  }
+  Error set_slow(int slow);
+  Error set_key(Bytes key);
+  Error set_urgency(unsigned urgency);
+
   // The payload as it travels compressed, referring to nothing before it, no further back than
   // 2^window_bits.  Made by the first who asks, on any thread; whoever asks meanwhile waits. Empty:
   // it does not get smaller, or there was no memory.
   Bytes deflated(BlockPool& blocks, DeflatePool& pool, int window_bits, int level) const;
 
  private:
+  static constexpr uint8_t kSlowMask = 7;
+  static constexpr uint8_t kUrgencyUnit = 8;
+
   struct Form;
   Block* make_form(BlockPool& blocks, DeflatePool& pool, int window_bits, int level) const;
 
@@ -63,7 +81,9 @@ class Message final : public RefCounted<Message>, public Allocated {
   void* arg_;
   mutable std::atomic<Form*> forms_{nullptr};
   std::atomic<uint32_t> flags_{0};
+  std::atomic<uint8_t> manners_{0};  // kUrgencyUnit times the urgency, and the ws_slow
   ws_opcode op_;
+  char* key_ = nullptr;  // its length in the first byte
 };
 LIBWS_HANDLE(Message, ws_message);
 
