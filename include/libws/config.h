@@ -29,6 +29,13 @@ typedef enum ws_deflate {
                               of one kind, memory for each connection */
 } ws_deflate;
 
+/* What happens to a peer that sends more than max_message_rate or max_byte_rate. */
+typedef enum ws_rate {
+  WS_RATE_DEFAULT = 0, /* DELAY */
+  WS_RATE_DELAY = 1,   /* nothing more is read, or told, until the rate has room; TCP pushes back */
+  WS_RATE_CLOSE = 2    /* close 1008 */
+} ws_rate;
+
 /* Limits, keepalive and compression of one connection, shared by the engine, the server and the
  * client.  Zero means the default in brackets.  Times are at most INT32_MAX ms, or WS_NEVER. */
 typedef struct ws_conn_config {
@@ -71,6 +78,22 @@ typedef struct ws_conn_config {
       fragment_bytes; /* a larger message leaves as frames of this size (RFC 6455 5.4), made as
                          the queue empties: control frames pass between them, and urgent
                          messages wait for one message at most.  At least 1024 [0: one frame] */
+  /* What the peer may send.  The rates are token buckets that hold one second's worth and begin
+   * full, at the open. */
+  uint64_t read_ahead_bytes; /* read while messages are held back (ws_conn_pause, ws_conn_demand)
+                                or delayed, to find control frames behind them [64 KiB] */
+  uint32_t max_control_rate; /* pings and pongs a second, after a burst of as many; pongs that
+                                answer a keepalive ping do not count; above: close 1008; at most
+                                65535, or WS_NEVER [100] */
+  uint32_t max_message_rate; /* messages a second, a chunked one by its first chunk [WS_NEVER] */
+  uint64_t max_byte_rate;    /* bytes a second on the transport, at most 2^40; a message that
+                                begins while there is room passes whole, and leaves a debt when
+                                it is longer [WS_UNLIMITED] */
+  ws_rate over_rate;         /* for the two above; to close, messages count when they arrive, held
+                                back or not; to delay, when they are told [WS_RATE_DELAY] */
+  uint32_t lifetime_ms;      /* from on_open, absolute; then Close 1001 "lifetime", as by
+                                ws_conn_close: messages held back are dropped; a client connects
+                                again if it may [WS_NEVER] */
 } ws_conn_config;
 
 /* ws_close_info.flags */

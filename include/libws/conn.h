@@ -138,11 +138,31 @@ WS_API int ws_conn_flush(ws_conn *c);
 /* Bytes queued, not yet written; of messages that wait, as if they were not compressed. */
 WS_API uint64_t ws_conn_buffered(const ws_conn *c);
 
-/* Stop and resume reading.  After pause no on_message or on_chunk runs, TCP pushes back on the
- * peer, and idle_timeout_ms and pings are suspended; resume continues on the next turn.  They do
- * not nest, and ws_conn_close ends a pause: the peer's Close must be read.  Errors: CLOSED. */
+/* Hold messages back, and let them come again.  After pause no on_message or on_chunk runs; resume
+ * continues on the next turn.  They do not nest, and ws_conn_close ends a pause: the peer's Close
+ * must be read.
+ *
+ * Meanwhile read_ahead_bytes more are read and kept, and TCP pushes back on the peer beyond them.
+ * Pings and pongs among them are handled when they are found, although they stand behind messages
+ * that wait or between the fragments of one (RFC 6455 5.5): a ping is answered, on_ping and on_pong
+ * run.  A Close, a broken rule and the end of the stream wait for their turn, and with them what
+ * stands behind.  What only the content of a message shows (UTF-8, compressed data) is found when
+ * it is told.  A connection that is lost (reset, TLS failure) ends at once.
+ *
+ * While there is room to read ahead, idle_timeout_ms and pings go on: the peer's pongs are seen.
+ * Once it is full they are suspended, for then the silence is ours, and when reading goes on the
+ * peer has a full interval.  Errors: CLOSED. */
 WS_API int ws_conn_pause(ws_conn *c);
 WS_API int ws_conn_resume(ws_conn *c);
+
+/* Receive by credit: `n` more messages may come, each takes one (in chunks: the last chunk does);
+ * with none left they are held back as by pause, but a Close that no message stands in front of
+ * needs no credit.  The first call, with 0 too, begins it; before it
+ * everything comes.  Called in on_open it holds for what the peer sent with its handshake.  Calls
+ * add up, to WS_NEVER - 1 at most; WS_NEVER itself ends it: everything comes again.  A pause and
+ * missing credit are independent: messages come when neither is in the way.  ws_conn_close ends
+ * both.  Errors: CLOSED. */
+WS_API int ws_conn_demand(ws_conn *c, uint32_t n);
 
 /* How messages are told.  1: parts go to on_chunk as they arrive; 0: whole messages go to
  * on_message.  A connection whose handlers have on_chunk begins with 1.  It holds from the next

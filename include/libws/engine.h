@@ -115,7 +115,11 @@ WS_API uint32_t ws_engine_want(const ws_engine *e);
 
 /* Tell the engine the time and let due timeouts act; then call next.  Any monotonic millisecond
  * clock will do, a fake one too.  The first tick starts the handshake timeout.
- * deadline: when to tick at the latest; UINT64_MAX = never. */
+ * deadline: when to tick at the latest; UINT64_MAX = never.
+ * A peer above max_message_rate or max_byte_rate that is to be delayed: WS_WANT_READ is off until
+ * the tick at the deadline, and so is next for messages already fed, which wait inside.  Bytes fed
+ * all the same are a debt to max_byte_rate; for messages that wait, feed says STATE.
+ * read_ahead_bytes is not used. */
 WS_API int ws_engine_tick(ws_engine *e, uint64_t now_ms);
 WS_API uint64_t ws_engine_deadline(const ws_engine *e);
 

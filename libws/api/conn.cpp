@@ -159,6 +159,10 @@ int ws_conn_resume(ws_conn* c) {
   return guarded([&] { return c != nullptr ? impl(c)->resume() : null_argument("connection"); });
 }
 
+int ws_conn_demand(ws_conn* c, uint32_t n) {
+  return guarded([&] { return c != nullptr ? impl(c)->demand(n) : null_argument("connection"); });
+}
+
 int ws_conn_set_chunks(ws_conn* c, int on) {
   return guarded(
       [&] { return c != nullptr ? impl(c)->set_chunks(on != 0) : null_argument("connection"); });

@@ -25,6 +25,7 @@ class ApiEngine final : private RequestHost, public Allocated {
     if (engine_.input_pending()) {
       return fail(WS_ERR_STATE, "feed: call ws_engine_next until it returns 0 first");
     }
+    engine_.charge(len);
     engine_.feed(data, len);
     return Error();
   }
@@ -33,7 +34,9 @@ class ApiEngine final : private RequestHost, public Allocated {
     if (engine_.input_pending()) {
       return fail(WS_ERR_STATE, "feed: call ws_engine_next until it returns 0 first");
     }
-    return engine_.feed_copy(data);
+    if (Error e = engine_.feed_copy(data)) return e;
+    engine_.charge(data.size());
+    return Error();
   }
 
   std::span<uint8_t> landing() {
@@ -50,6 +53,7 @@ class ApiEngine final : private RequestHost, public Allocated {
     if (engine_.landing().data() != offered.data()) {
       return fail(WS_ERR_STATE, "landed: the engine wants nothing there any more");
     }
+    engine_.charge(n);
     engine_.landed(n);
     return Error();
   }
@@ -100,7 +104,7 @@ inline Error ApiEngine::next(ws_event* out) {
     return fail(WS_ERR_INVALID, "ws_event.size is %zu: set the struct up with WS_INIT", out->size);
   }
   Event ev;
-  if (!engine_.next(ev)) {
+  if (!engine_.next_metered(ev)) {
     // Not in tick(): the last event may still be looked at then.
     if (resources_.now_us >= streams_deadline_us()) resources_.deflate.trim();
     return Error();

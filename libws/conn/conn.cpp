@@ -71,7 +71,7 @@ void Conn::on_ready(uint32_t events) {
     write_out();
   }
   if ((events & (kReadable | kHangup)) != 0) {
-    read_in();
+    read_in(events);
     if (blocked_ && transport_.write_waits()) blocked_ = false;
   }
   settle();
@@ -87,7 +87,7 @@ void Conn::on_timeout() {
 void Conn::on_deferred() {
   use_clock();
   pump();
-  if (transport_.has_unread() && wants_input()) read_in();
+  if ((transport_.has_unread() || end_seen_) && wants_input()) read_in(0);
   settle();
 }
 
@@ -106,7 +106,7 @@ void Conn::settle() {
   if (retired()) return;
   write_out();
   // What most turns leave behind: everything is written, and what is watched and armed will do.
-  if (engine_.at_rest() && !blocked_ && !paused_ && interest() == kReadable && armed() &&
+  if (engine_.at_rest() && !blocked_ && gate_ == 0 && interest() == kReadable && armed() &&
       !transport_.has_unread()) {
     return;
   }
@@ -128,12 +128,17 @@ void Conn::settle() {
     transport_.end_writing();
     if (transport_.unsent() != 0) blocked_ = true;
   }
-  if ((engine_.yielded() && !paused_) || (transport_.has_unread() && wants_input())) tell_later();
+  tell_hold();
+  if ((engine_.yielded() && !holding()) ||
+      ((transport_.has_unread() || end_seen_) && wants_input())) {
+    tell_later();
+  }
   watch_what_is_wanted();
   arm_timer();
 }
 
 void Conn::watch_what_is_wanted() {
+  tell_hold();
   uint32_t interest = wants_input() ? uint32_t{kReadable} : 0u;
   if (blocked_ && !transport_.write_waits()) interest |= kWritable;
   if (loop().set_interest(this, interest).failed()) {
@@ -221,24 +226,6 @@ Error Conn::enter(const char* what) {
   return Error();
 }
 
-Error Conn::pause() {
-  if (Error e = enter("pause")) return e;
-  if (!engine_.is_open()) return Error();  // closing: the peer's Close must be read
-  paused_ = true;
-  engine_.set_paused(true);
-  if (!pumping_) watch_what_is_wanted();
-  return Error();
-}
-
-Error Conn::resume() {
-  if (Error e = enter("resume")) return e;
-  if (!paused_) return Error();
-  paused_ = false;
-  engine_.set_paused(false);
-  tell_later();  // held input first, then the socket
-  return Error();
-}
-
 Error Conn::close(uint16_t code, std::string_view reason) {
   if (Error e = enter("close")) return e;
   if (backlog_ != nullptr) {
@@ -248,8 +235,8 @@ Error Conn::close(uint16_t code, std::string_view reason) {
   if (Error e = engine_.close(code, reason)) return e;
   asked_to_close_ = true;
   // The answer must be read, and messages are dropped from here on, so a pause has no purpose.
-  paused_ = false;
-  engine_.set_paused(false);
+  gate_ &= kMetered;
+  hold_ended();
   output_queued(0);
   if (!pumping_) tell_later();  // to arm the timer, and to tell what needs no answer
   return Error();

@@ -78,6 +78,7 @@ class Conn final : public Watcher,
   Error flush();
   Error pause();
   Error resume();
+  Error demand(uint32_t n);
   Error close(uint16_t code, std::string_view reason);
   Error set_chunks(bool on);
   void abort();
@@ -149,15 +150,21 @@ class Conn final : public Watcher,
   friend class RefCounted<Conn>;
   ~Conn() override;
 
+  // What may stand between the peer and the application.  The plain path asks only whether there is
+  // any of it.
+  static constexpr uint8_t kPaused = 1;
+  static constexpr uint8_t kCredit = 2;   // by demand()
+  static constexpr uint8_t kMetered = 4;  // the limits have rates
+
   // RequestHost
   Error accept(const AcceptOptions& how) override;
   Error respond(const Response& response) override;
   Error tls_info(ws_tls_info* out) override { return get_tls(out); }
 
   // conn_read.cpp
-  void read_in();
+  void read_in(uint32_t events);
   bool wants_input() const;
-  bool may_read();
+  bool may_read(uint32_t events);
   void read_landing(std::span<uint8_t> landing);
   void take_read(const IoResult& r);
   void pump();
@@ -173,6 +180,14 @@ class Conn final : public Watcher,
   void log_refusal() const;
   void dispatch_message(const Event& ev);
   void dispatch_room(const Event& ev);
+
+  // conn_flow.cpp
+  bool holding() const;
+  bool end_waits() const;
+  void tell_hold();
+  void hold_ended();
+  void pump_gated(int budget);
+  void read_gated();
 
   // conn_write.cpp
   void write_out();
@@ -242,13 +257,15 @@ class Conn final : public Watcher,
   bool pumping_ : 1 = false;
   bool opened_ : 1 = false;
   bool closed_given_ : 1 = false;
-  bool paused_ : 1 = false;
   bool blocked_ : 1 = false;  // the kernel takes no more; waiting for kWritable
   bool write_ended_ : 1 = false;
   bool asked_to_close_ : 1 = false;
   bool managed_ : 1 = false;        // not every message goes straight to the engine
   bool sorts_ : 1 = false;          // it was sent an urgent message
+  bool end_seen_ : 1 = false;       // the stream's, behind input that is held back
   std::atomic<bool> inert_{false};  // for other threads: posting is pointless
+  uint8_t gate_ = 0;                // kPaused...; 0: everything that comes is told
+  uint32_t credit_ = 0;             // messages that may come, with kCredit
   Transport transport_;
   Engine engine_;
 };

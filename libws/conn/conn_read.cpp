@@ -19,10 +19,12 @@ constexpr size_t kEarlyData = 16 * 1024;
 
 }  // namespace
 
-void Conn::read_in() {
+// `events`: what the poller has told.
+void Conn::read_in(uint32_t events) {
   size_t room = loop().read_bytes();
-  if (!engine_.at_rest() || paused_) {
-    if (!may_read()) return;
+  if (!engine_.at_rest() || gate_ != 0) {
+    if (!may_read(events)) return;
+    if (gate_ != 0) return read_gated();
     std::span<uint8_t> landing = engine_.landing();
     if (!landing.empty()) return read_landing(landing);
     if (engine_.request() != nullptr && room > kEarlyData) room = kEarlyData;
@@ -37,23 +39,28 @@ void Conn::read_in() {
 }
 
 bool Conn::wants_input() const {
-  const bool reading = !paused_ || engine_.ended();
-  if (transport_.read_waits()) return false;
-  return reading && !engine_.input_pending() && (engine_.want() & WS_WANT_READ) != 0;
+  if (transport_.read_waits() || (engine_.want() & WS_WANT_READ) == 0) return false;
+  if (!holding()) return !engine_.input_pending();
+  return engine_.ahead_room() != 0 && !end_waits();
 }
 
-bool Conn::may_read() {
-  bool answering = engine_.request() != nullptr && engine_.input_pending();
-  if ((paused_ && !engine_.ended()) || answering) {
-    // Nothing was to be read, so this is a hangup: the peer has reset the connection, and
-    // level-triggered it would be reported for ever.
+bool Conn::may_read(uint32_t events) {
+  const bool answering = engine_.request() != nullptr && engine_.input_pending();
+  const bool held = holding();
+  if ((held && !wants_input()) || answering) {
+    // Readable only: that was found out before reading stopped, in this turn.
+    if ((events & kHangup) == 0) return false;
+    // The peer has reset the connection, and level-triggered it would be reported for ever.
     loop().unwatch(this);
     engine_.abort(WS_ERR_EOF, 0, "the peer reset the connection");
     pump();
     return false;
   }
+  if (held) return true;
   // Held input goes first; it is already on its way through on_deferred.
-  return !engine_.input_pending();
+  if (engine_.input_pending()) return false;
+  // A rate delays nothing any more when the peer is gone.
+  return !engine_.reading_waits() || (events & kHangup) != 0;
 }
 
 // A large message is under way: its bytes go straight to their place, and what follows it into
@@ -72,13 +79,12 @@ void Conn::read_landing(std::span<uint8_t> landing) {
   pump();
   size_t more = r.bytes - landed;
   if (more == 0 || engine_.want() == WS_WANT_CLOSE) return;
-  if (engine_.input_pending() || (paused_ && !engine_.ended())) {
-    // The callback paused in between: what is left waits behind it.
+  // The callback may have paused in between.
+  if (holding()) {
+    engine_.feed_behind(buffer, more);
+  } else {
     engine_.feed(buffer, more);
-    engine_.hold_input();
-    return;
   }
-  engine_.feed(buffer, more);
   pump();
 }
 
@@ -109,6 +115,7 @@ void Conn::pump_timed() {
 
 void Conn::callback_threw() {
   current_ = nullptr;
+  engine_.hold_input();  // others read into the buffer before it is looked at again
   if (engine_.close(1011, "internal error").failed()) {
     engine_.abort(WS_ERR_CANCELLED, 0, "a callback threw an exception");
   }
@@ -117,7 +124,8 @@ void Conn::callback_threw() {
 
 void Conn::pump_events() {
   Event ev;
-  for (int budget = kEventsPerTurn; !paused_ || engine_.ended(); --budget) {
+  int budget = kEventsPerTurn;
+  for (; gate_ == 0; --budget) {
     if (budget == 0) {
       if (engine_.hold_input()) tell_later();
       return;
@@ -125,7 +133,7 @@ void Conn::pump_events() {
     if (!engine_.next(ev)) return;
     dispatch(ev);
   }
-  engine_.hold_input();
+  pump_gated(budget);
 }
 
 void Conn::dispatch(const Event& ev) {
@@ -142,6 +150,7 @@ void Conn::dispatch(const Event& ev) {
     case WS_EV_REQUEST: return dispatch_request();
     case WS_EV_OPEN:
       opened_ = true;
+      if (policy_->limits.has_rates()) gate_ |= kMetered;
       arm_timer();  // the one time in a connection's life that a deadline comes nearer by itself
       if (owner_ != nullptr) owner_->on_opened(*this);
       if (h.on_open != nullptr) h.on_open(handle, user_);

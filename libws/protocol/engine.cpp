@@ -2,6 +2,7 @@
 #include "libws/protocol/engine.hpp"
 
 #include "libws/protocol/engine_contexts.hpp"
+#include "libws/protocol/engine_flow.hpp"
 #include "libws/protocol/engine_opening.hpp"
 
 #include <new>
@@ -15,21 +16,26 @@ Engine::Engine(Role role, const Limits& limits, EngineResources& shared, bool ch
           role == Role::kServer ? HeadParser::Kind::kRequest : HeadParser::Kind::kResponse,
           limits)),
       role_(role),
-      chunks_(chunks) {}
+      chunks_(chunks) {
+  if (!limits.has_rates() && limits.lifetime_us == kNeverUs) return;
+  flow_ = new (std::nothrow) Flow;
+  if (flow_ != nullptr) return;
+  delete opening_;  // no destructor runs for what is not whole
+  throw std::bad_alloc();
+}
 
 Engine::~Engine() {
   if (Request* r = request()) r->detach();
   release_buffers();
   release(protocol_);
   delete opening_;
+  delete flow_;
 }
 
 void Engine::release_buffers() {
   drop_partial();
   drop_contexts();
-  in_ = in_end_ = nullptr;
-  shared_.blocks.give(held_);
-  held_ = nullptr;
+  drop_held();
   outbox_.clear(shared_.blocks);
 }
 
@@ -45,7 +51,7 @@ Error Engine::feed_copy(Bytes data) {
   Block* b = shared_.blocks.take(data.size());
   if (b == nullptr) return fail(WS_ERR_NOMEM, "feed of %zu bytes", data.size());
   std::memcpy(b->bytes(), data.data(), data.size());
-  shared_.blocks.give(held_);
+  drop_held();
   held_ = b;
   feed(b->bytes(), data.size());
   return Error();
@@ -56,6 +62,8 @@ bool Engine::next_slow(Event& ev) {
     if (open_pending_) {
       open_pending_ = false;
       if (role_ == Role::kServer) leave_opening();
+      control_ms_ = static_cast<uint32_t>(shared_.now_us / 1000);
+      if (flow_ != nullptr) start_flow();
       ev = {WS_EV_OPEN, WS_OP_TEXT, 0, nullptr, 0};
       return true;
     }
@@ -88,17 +96,11 @@ bool Engine::next_slow(Event& ev) {
 
 // The input was looked at, or belongs to a time after the answer; either way the buffer it came
 // from is the caller's again.
-void Engine::finish_input() {
-  if (in_ == in_end_) {
-    in_ = in_end_ = nullptr;
-    shared_.blocks.give(held_);
-    held_ = nullptr;
-    return;
-  }
-  hold_input();
-}
+void Engine::finish_input() { hold_input(); }
 
 bool Engine::hold_input() {
+  // A block that is used up must not stand for the owner's buffer, which is fed from next.
+  if (in_ == in_end_) drop_held();
   if (in_ == in_end_ || held_ != nullptr) return true;
   size_t n = static_cast<size_t>(in_end_ - in_);
   Block* b = shared_.blocks.take(n);
@@ -133,9 +135,11 @@ void Engine::take_eof() {
 uint32_t Engine::want() const {
   const uint32_t write = outbox_.empty() ? 0u : uint32_t{WS_WANT_WRITE};
   switch (state_) {
+    case State::kOpen:
+      if (reading_waits() || (messages_wait() && !held_back_)) return write;
+      return WS_WANT_READ | write;
     case State::kOpening:
     case State::kRefused:
-    case State::kOpen:
     case State::kClosing: return WS_WANT_READ | write;
     // Reading goes on until there is something to hold, so that a peer that leaves is noticed.
     case State::kAnswering: return held_ == nullptr ? WS_WANT_READ | write : write;
@@ -160,16 +164,18 @@ uint64_t Engine::deadline_us() const {
   if (stalled_us_ != 0 && limits_.send_us != kNeverUs) stalled = stalled_us_ + limits_.send_us;
   if (state_ == State::kDrain && stalled < phase_deadline_us_) return stalled;
   if (state_ != State::kOpen) return phase_deadline_us_;
-  const uint64_t alive = keepalive_deadline_us();
+  uint64_t deadline = keepalive_deadline_us();
   const uint64_t unused = deflater_deadline_us();
-  return alive < unused ? alive : unused;
+  if (unused < deadline) deadline = unused;
+  const uint64_t flow = flow_ != nullptr ? flow_deadline_us() : kNeverUs;
+  return flow < deadline ? flow : deadline;
 }
 
 // While open: the peer's silence, and what it does not take.
 uint64_t Engine::keepalive_deadline_us() const {
   uint64_t stalled = kNeverUs;
   if (stalled_us_ != 0 && limits_.send_us != kNeverUs) stalled = stalled_us_ + limits_.send_us;
-  if (paused_) return stalled;
+  if (suspended_ || reading_waits()) return stalled;
   uint64_t deadline = limits_.idle_us == kNeverUs ? kNeverUs : last_rx_us_ + limits_.idle_us;
   if (limits_.ping_us != kNeverUs) {
     uint64_t quiet_since = ping_at_us_ > last_rx_us_ ? ping_at_us_ : last_rx_us_;
@@ -196,6 +202,8 @@ void Engine::tick() {
     case State::kAnswering: return refuse(503, "no answer in time");
     case State::kRefused: return end(State::kDone, error_, detail_);
     case State::kOpen:
+      if (flow_ != nullptr) tick_flow();
+      if (state_ != State::kOpen) return;
       if (shared_.now_us >= deflater_deadline_us()) free_deflater();
       if (shared_.now_us >= keepalive_deadline_us()) keepalive();
       return;
@@ -217,7 +225,8 @@ void Engine::keepalive() {
     return abort(WS_ERR_TIMEOUT, 0, "the peer took nothing within the send timeout");
   }
   // What the peer sent still waits here, and there may be more in the socket: the silence is ours.
-  if (input_pending()) {
+  // Not so where messages are held back and reading goes on behind them.
+  if (input_pending() && !held_back_) {
     last_rx_us_ = shared_.now_us;
     return;
   }
@@ -237,9 +246,10 @@ void Engine::was_away() {
     last_rx_us_ = shared_.now_us - limits_.ping_us;
 }
 
-void Engine::set_paused(bool paused) {
-  if (paused_ && !paused) last_rx_us_ = shared_.now_us;
-  paused_ = paused;
+void Engine::set_held(bool held, bool suspended) {
+  if (suspended_ && !suspended) last_rx_us_ = shared_.now_us;
+  held_back_ = held;
+  suspended_ = suspended;
 }
 
 }  // namespace libws

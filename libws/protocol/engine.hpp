@@ -14,7 +14,8 @@
 // is looked at (RFC 6455 7.1.7).  Allocation failures never leave half a frame behind.
 //
 // The file set follows the states: engine_open, engine_recv, engine_send, engine_close; and
-// engine_inflate, engine_deflate for the messages that permessage-deflate has to do with.
+// engine_inflate, engine_deflate for the messages that permessage-deflate has to do with;
+// engine_held for input that the owner holds back, engine_flow for rates and the lifetime.
 #pragma once
 
 #include "libws/base/alloc.hpp"
@@ -121,6 +122,35 @@ class Engine {
   // The message of the event that next() just gave, to keep.  Null: out of memory.
   Ref<Message> keep(const Event& ev);
 
+  // ---- input held back ----
+  // While the owner takes no messages, next_control() comes in place of next(), and feed_behind()
+  // in place of feed(): what waits is kept, and its pings and pongs are events all the same.  With
+  // `end_too` so is the end of the connection, once no message can come before it.
+  void feed_behind(uint8_t* data, size_t len);
+  bool next_control(Event& ev, bool end_too);
+  // How much more may be read meanwhile.
+  size_t ahead_room() const;
+  // Before next() again.  What the last event points to stays.
+  void end_hold() {
+    if (looking_) close_gap();
+  }
+  // `held`: messages are held back.  `suspended`: and nothing is read, so that silence from the
+  // peer is our own doing.
+  void set_held(bool held, bool suspended);
+
+  // ---- rates ----
+  // next() for an engine that may have rates, and messages_wait() instead of one that is early.
+  bool next_metered(Event& ev);
+  // Before each feed() of one that has.
+  void charge(size_t n) {
+    if (flow_ != nullptr) charge_flow(n);
+  }
+  // Until the tick at the deadline.
+  bool messages_wait() const { return flow_ != nullptr && messages_late(); }
+  bool reading_waits() const { return flow_ != nullptr && reading_late(); }
+  // How much of `n` bytes may be read now, at least 1.
+  size_t read_room(size_t n) const;
+
   // ---- answers to a request; called by its host, arguments checked ----
   Error accept(const AcceptOptions& how);
   Error respond(const Response& response);
@@ -220,8 +250,6 @@ class Engine {
   void give_room(uint8_t* room);
   // Gives every buffer back; after kDone, so that the destructor may run on any thread.
   void release_buffers();
-  // While paused, silence from the peer is our own doing.
-  void set_paused(bool paused);
   // The owner did not run for a while: a ping that was due and not sent is sent now, before the
   // peer's silence counts.
   void was_away();
@@ -247,6 +275,8 @@ class Engine {
   struct Opening;
   struct Partial;
   struct Contexts;
+  struct Look;
+  struct Flow;
 
   // engine.cpp
   bool next_slow(Event& ev);
@@ -283,6 +313,7 @@ class Engine {
   Step stash_input(size_t n);
   const char* check_sequence(uint8_t first) const;
   uint64_t message_room(uint8_t first) const;
+  uint64_t room_after(uint64_t used, bool compressed) const;
   bool message_is_open() const;
   Step give_message(Event& ev, const uint8_t* data, size_t len);
   Step give_chunk(Event& ev, const uint8_t* data, size_t len, bool last);
@@ -292,6 +323,28 @@ class Engine {
   uint8_t* place_for(size_t n);
   bool grow_assembly(size_t n);
   bool take_text(uint8_t* to, const uint8_t* from, size_t n, uint32_t key);
+
+  // engine_held.cpp
+  Look& look() const;
+  bool begin_look();
+  Step look_step(Event& ev);
+  void look_keep(size_t n);
+  void close_gap();
+  void drop_held();
+
+  // engine_flow.cpp
+  void start_flow();
+  void tick_flow();
+  uint64_t flow_deadline_us() const;
+  void charge_flow(size_t n);
+  bool messages_late() const;
+  bool reading_late() const;
+  const char* over_rate();
+  void charge_until(const uint8_t* at);
+  bool meter(Event& ev);
+  bool meter_held(const uint8_t* at);
+  void meter_begun();
+  bool control_may_come();
 
   // engine_inflate.cpp
   enum class Inflated : uint8_t { kStopped, kStarved, kMessage, kCorrupt, kOutOfMemory };
@@ -362,6 +415,7 @@ class Engine {
   uint8_t* in_end_ = nullptr;
   Block* held_ = nullptr;         // owns [in_, in_end_) when it is not the caller's
   Partial* partial_ = nullptr;    // while a frame or message is unfinished
+  Flow* flow_ = nullptr;          // where rates or a lifetime were asked for
   Contexts* contexts_ = nullptr;  // of permessage-deflate, where messages may refer to earlier ones
   Opening* opening_ = nullptr;    // handshake; a client keeps it for the response's headers
   Outbox outbox_;
@@ -380,7 +434,10 @@ class Engine {
   uint64_t received_wire_ = 0;
   uint32_t ping_id_ = 0;  // its payload, unpredictable so that the round trip is honest
   uint32_t rtt_us_ = UINT32_MAX;
-  uint32_t lingered_ = 0;  // bytes thrown away in kDrain
+  union {
+    uint32_t control_ms_ = 0;  // when pings and pongs may come in full number again
+    uint32_t lingered_;        // in kDrain and after: bytes thrown away
+  };
   int16_t error_ = 0;
   uint16_t code_ = 1006;
   uint16_t sent_code_ = 0;
@@ -389,9 +446,10 @@ class Engine {
   Role role_;
   State state_ = State::kOpening;
   uint8_t close_flags_ = 0;
-  uint8_t sending_op_ = 0;    // a message sent in parts is unfinished
-  uint16_t part_flags_ = 0;   // of it, or of the next one
-  uint32_t window_held_ = 0;  // for the peer's messages, in the account of what connections hold
+  uint8_t sending_op_ = 0;     // a message sent in parts is unfinished
+  uint16_t part_flags_ = 0;    // of it, or of the next one
+  uint16_t control_frac_ = 0;  // of control_ms_, in 2^-16
+  uint32_t window_held_ = 0;   // for the peer's messages, in the account of what connections hold
   DeflateAgreed deflate_;
   Utf8Validator sending_utf8_;  // of that message
   bool chunks_ : 1;             // of the next message
@@ -400,8 +458,10 @@ class Engine {
   bool open_pending_ : 1 = false;
   bool closed_pending_ : 1 = false;
   bool eof_ : 1 = false;
-  bool paused_ : 1 = false;
-  bool pressed_ : 1 = false;  // BACKPRESSURE was reported and not yet drained
+  bool suspended_ : 1 = false;  // the owner reads nothing
+  bool held_back_ : 1 = false;  // the owner takes no messages
+  bool looking_ : 1 = false;    // held_ begins with a Look
+  bool pressed_ : 1 = false;    // BACKPRESSURE was reported and not yet drained
   bool drained_ : 1 = false;
   bool http_drain_ : 1 = false;  // kDrain after HTTP: bounded by bytes too
   bool yielded_ : 1 = false;

@@ -16,6 +16,14 @@ Engine::Step Engine::handle_control(uint8_t opcode, uint8_t* payload, size_t len
   // After our Close the peer only waits for the end; nothing of this is worth an event.
   if (dropping()) return Step::kAgain;
   Bytes data{payload, len};
+  const bool ours = opcode == kPong && ping_at_us_ != 0 && len == sizeof ping_id_ &&
+                    std::memcmp(payload, &ping_id_, sizeof ping_id_) == 0;
+  if (ours) {
+    rtt_us_ = static_cast<uint32_t>(shared_.now_us - ping_at_us_);
+    ping_at_us_ = 0;
+    return Step::kAgain;  // not the application's
+  }
+  if (!control_may_come()) return fail_connection(1008, WS_ERR_TOO_BIG, "too many control frames");
   if (opcode == kPing) {
     if ((limits_.flags & WS_CONN_NO_AUTO_PONG) == 0) {
       // RFC 6455 5.5.2, 5.5.3: answered at once, and the latest stands for all that wait.
@@ -25,12 +33,6 @@ Engine::Step Engine::handle_control(uint8_t opcode, uint8_t* payload, size_t len
     }
     ev = {WS_EV_PING, WS_OP_PING, 0, payload, len};
     return Step::kEvent;
-  }
-  if (ping_at_us_ != 0 && len == sizeof ping_id_ &&
-      std::memcmp(payload, &ping_id_, sizeof ping_id_) == 0) {
-    rtt_us_ = static_cast<uint32_t>(shared_.now_us - ping_at_us_);
-    ping_at_us_ = 0;
-    return Step::kAgain;  // ours, not the application's
   }
   ev = {WS_EV_PONG, WS_OP_PONG, 0, payload, len};
   return Step::kEvent;
@@ -157,6 +159,7 @@ void Engine::abandon() {
 void Engine::end(State state, int error, const char* detail) {
   if (ended()) return;
   state_ = state;
+  lingered_ = 0;
   error_ = static_cast<int16_t>(error);
   detail_ = detail;
   closed_pending_ = true;

@@ -161,10 +161,13 @@ bool Engine::in_parts() const { return message_is_open() ? partial_->chunks : ch
 // byte of the next one.  After our Close nothing is stored, so nothing is bounded.
 uint64_t Engine::message_room(uint8_t first) const {
   if (dropping()) return UINT64_MAX;
-  const bool open = message_is_open();
-  const uint64_t used = open ? partial_->message_bytes : 0;
+  if (message_is_open()) return room_after(partial_->message_bytes, partial_->compressed);
+  return room_after(0, (first & kRsv1Bit) != 0);
+}
+
+uint64_t Engine::room_after(uint64_t used, bool compressed) const {
   uint64_t limit = limits_.max_message;
-  if (open ? partial_->compressed : (first & kRsv1Bit) != 0) {
+  if (compressed) {
     // What does not compress grows, by up to 11 bytes for each piece that its sender flushes (RFC
     // 7692 leaves that to the sender).  No memory is taken for it, and what is inside is bounded by
     // take_inflated().

@@ -3,6 +3,11 @@
 namespace libws {
 namespace {
 
+// What fits the state of a connection that has no rates of its own, and the arithmetic of those
+// that have.
+constexpr uint32_t kMostControlRate = 65535;
+constexpr uint64_t kMostByteRate = uint64_t{1} << 40;
+
 Error set_time(const char* name, uint32_t ms, uint64_t* us) {
   if (ms == 0) return Error();
   if (ms == WS_NEVER) {
@@ -65,6 +70,28 @@ Error set_waiting(const ws_conn_config& c, Limits* l) {
               static_cast<unsigned long long>(kLeastFragment));
 }
 
+// What the peer may send.
+Error set_rates(const ws_conn_config& c, Limits* l) {
+  set_bytes(c.read_ahead_bytes, &l->read_ahead);
+  if (c.max_control_rate > kMostControlRate && c.max_control_rate != WS_NEVER) {
+    return fail(WS_ERR_INVALID, "max_control_rate: %u is above %u", c.max_control_rate,
+                kMostControlRate);
+  }
+  if (c.max_control_rate != 0) l->max_control_rate = c.max_control_rate;
+  if (c.max_message_rate != 0) l->max_message_rate = c.max_message_rate;
+  if (c.max_byte_rate > kMostByteRate && c.max_byte_rate != WS_UNLIMITED) {
+    return fail(WS_ERR_INVALID, "max_byte_rate: %llu is above 2^40",
+                static_cast<unsigned long long>(c.max_byte_rate));
+  }
+  set_bytes(c.max_byte_rate, &l->max_byte_rate);
+  const int over = number_in(c.over_rate);
+  if (over < WS_RATE_DEFAULT || over > WS_RATE_CLOSE) {
+    return fail(WS_ERR_INVALID, "over_rate: %d is not a ws_rate", over);
+  }
+  if (over != WS_RATE_DEFAULT) l->over_rate = static_cast<ws_rate>(over);
+  return set_time("lifetime_ms", c.lifetime_ms, &l->lifetime_us);
+}
+
 }  // namespace
 
 Error check_slow(int slow) {
@@ -125,6 +152,7 @@ Error Limits::from(const ws_conn_config& c, Limits* out) {
   }
   if (Error e = set_deflate(c, &l)) return e;
   if (Error e = set_waiting(c, &l)) return e;
+  if (Error e = set_rates(c, &l)) return e;
   // A short idle timeout given alone: the default interval would never fire in time.
   if (l.ping_us != kNeverUs && l.ping_us >= l.idle_us) l.ping_us = l.idle_us / 2;
   *out = l;

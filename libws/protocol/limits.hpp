@@ -46,7 +46,16 @@ struct Limits {
   uint64_t deflate_min = 0;             // 0: as the mode has it
   ws_slow slow = WS_SLOW_REFUSE;        // never DEFAULT
   uint64_t fragment = UINT64_MAX;       // larger messages are cut into frames of this size
+  uint64_t read_ahead = 64 * 1024;
+  uint32_t max_control_rate = 100;
+  uint32_t max_message_rate = WS_NEVER;
+  uint64_t max_byte_rate = WS_UNLIMITED;
+  ws_rate over_rate = WS_RATE_DELAY;
+  uint64_t lifetime_us = kNeverUs;
   const char* server_header = nullptr;  // not a limit, but shared the same way; null: none sent
+
+  // There is a rate that each message is judged by.
+  bool has_rates() const { return max_message_rate != WS_NEVER || max_byte_rate != WS_UNLIMITED; }
 
   // Errors: INVALID, with the member's name.
   static Error from(const ws_conn_config& config, Limits* out);

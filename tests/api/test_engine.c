@@ -368,7 +368,10 @@ static void test_engine_latest_ping_wins_and_one_pong_waits(void **state) {
   FOR_BOTH_ROLES(role) {
     Side s;
     ws_slice out[4];
-    side_start_open(&s, role);
+    side_prepare(&s, role);
+    s.limits.max_control_rate = WS_NEVER;
+    side_start(&s);
+    side_open(&s);
     for (int i = 0; i < 1000; ++i) side_frame(&s, FIN_PING, "early", 5);
     side_frame(&s, FIN_PING, "latest", 6);
     assert_int_equal(ws_engine_buffered(s.e), role == CLIENT ? 12 : 8);

@@ -448,6 +448,28 @@ static void test_tls_paused_side_sends_and_is_not_idle(void **state) {
   world_wait_log(&s->w, "text:unseen");
 }
 
+static void test_tls_paused_sides_answer_pings_behind_data(void **state) {
+  Secured *s = *state;
+  secured_open(s);
+  assert_ok(ws_conn_pause(s->w.conn));
+  assert_ok(ws_conn_pause(s->c.conn));
+  for (int i = 0; i < 3; ++i) {
+    assert_ok(ws_conn_send(s->c.conn, WS_OP_TEXT, "up", 2, 0));
+    assert_ok(ws_conn_ping(s->c.conn, "u", 1));
+    assert_ok(ws_conn_send(s->w.conn, WS_OP_TEXT, "down", 4, 0));
+    assert_ok(ws_conn_ping(s->w.conn, "d", 1));
+  }
+  world_wait_log(&s->w, "pong:d");
+  caller_wait_log(&s->c, "pong:u");
+  assert_int_equal(s->w.messages + s->c.messages, 0);
+  assert_ok(ws_conn_send(s->c.conn, WS_OP_BINARY, zeros, 400000, 0));
+  run_for(s->c.loop, 5);
+  assert_ok(ws_conn_resume(s->w.conn));
+  assert_ok(ws_conn_resume(s->c.conn));
+  caller_wait_messages(&s->c, 3);
+  world_wait_log(&s->w, "text:up text:up text:up binary#400000");
+}
+
 /* Both send without end and answer nothing: neither may starve the other. */
 static void refill(Caller *c, const char *event, ws_conn *conn) {
   (void)c;
@@ -504,6 +526,7 @@ int main(void) {
       SECURED(test_tls_pause_in_every_message_loses_none_of_large_ones),
       SECURED(test_tls_pause_in_every_message_loses_none_of_small_reads),
       SECURED(test_tls_paused_side_takes_all_that_came_before_the_cut),
+      SECURED(test_tls_paused_sides_answer_pings_behind_data),
       SECURED(test_tls_paused_side_sends_and_is_not_idle),
       SECURED(test_tls_both_sides_flood_each_other),
   };

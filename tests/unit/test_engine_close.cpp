@@ -289,10 +289,10 @@ void test_engine_keepalive_pings_then_gives_up(void**) {
     assert_string_equal(p->events.c_str(), closed(WS_ERR_TIMEOUT, 1006, 0, 0).c_str());
     // Paused by ourselves, silence is not the peer's.
     p = Peer::opened({role, false, {}});
-    p->engine->set_paused(true);
+    p->engine->set_held(true, true);
     p->advance_ms(1000000);
     assert_true(p->engine->deadline_us() == kNeverUs);
-    p->engine->set_paused(false);
+    p->engine->set_held(false, false);
     p->advance_ms(19999);
     assert_string_equal(p->events.c_str(), "");
     assert_int_equal(p->engine->buffered(), 0);
@@ -304,7 +304,7 @@ void test_engine_peer_that_takes_nothing_is_given_up_on(void**) {
   for (Role role : kBothRoles) {
     for (bool paused : {false, true}) {
       auto p = Peer::opened({role, false, {}});
-      p->engine->set_paused(paused);
+      p->engine->set_held(paused, paused);
       p->advance_ms(5000);  // nothing is queued, so nothing is stalled
       assert_false(p->engine->send(WS_OP_BINARY, bytes(std::string(1000, 'q')), 0).failed());
       p->engine->sent(0);

@@ -285,7 +285,7 @@ void test_engine_idle_compressor_leaves_keepalive_as_it_is(void**) {
         auto p = Peer::opened(deflating(role, kSendTakeover, false,
                                         [&](Limits& l) { l.deflate_idle_us = idle_ms * 1000; }));
         auto r = reader(kSendTakeover);
-        p->engine->set_paused(paused);
+        p->engine->set_held(paused, paused);
         DeflatePool& pool = p->resources().deflate;
         const uint64_t start = p->now_us();
         through(*p, *r, data);

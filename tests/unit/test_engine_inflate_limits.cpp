@@ -405,9 +405,9 @@ void test_engine_yielded_input_is_held(void**) {
     for (bool chunks : {false, true}) {
       const std::string wire = deflated(data);
       auto p = yielding(role, rsv1_frame(role, kText, wire) + frame(role, kPing, "hi"), chunks);
-      p->engine->set_paused(true);
+      p->engine->set_held(true, true);
       p->advance_ms(1000);
-      p->engine->set_paused(false);
+      p->engine->set_held(false, false);
       p->pull();
       assert_true(p->yields >= 4);
       assert_string_equal(p->events.c_str(), (label(kText, data) + "PING:6869 ").c_str());

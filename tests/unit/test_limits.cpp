@@ -42,13 +42,60 @@ void test_limits_zero_means_the_documented_default(void**) {
   assert_int_equal(l.deflate_mem_level, 5);
   assert_int_equal(l.deflate_idle_us, 30'000'000);
   assert_int_equal(l.deflate_min, 0);  // by mode: test_engine_deflate.cpp
+  assert_int_equal(l.read_ahead, 64 * 1024);
+  assert_int_equal(l.max_control_rate, 100);
+  assert_true(l.max_message_rate == WS_NEVER);
+  assert_true(l.max_byte_rate == WS_UNLIMITED);
+  assert_false(l.has_rates());
+  assert_int_equal(l.over_rate, WS_RATE_DELAY);
+  assert_true(l.lifetime_us == kNeverUs);
+}
+
+void test_limits_rates_are_bounded(void**) {
+  ws_conn_config c = zeroed();
+  Limits l;
+  c.max_control_rate = 65535;
+  assert_false(Limits::from(c, &l).failed());
+  assert_int_equal(l.max_control_rate, 65535);
+  c.max_control_rate = 65536;
+  expect_invalid(c);
+  c.max_control_rate = WS_NEVER - 1;
+  expect_invalid(c);
+  c.max_control_rate = WS_NEVER;
+  assert_false(Limits::from(c, &l).failed());
+  assert_false(l.has_rates());
+  c.max_byte_rate = (uint64_t{1} << 40) - 1;
+  assert_false(Limits::from(c, &l).failed());
+  c.max_byte_rate = uint64_t{1} << 40;
+  assert_false(Limits::from(c, &l).failed());
+  assert_true(l.has_rates());
+  c.max_byte_rate = (uint64_t{1} << 40) + 1;
+  expect_invalid(c);
+  c.max_byte_rate = WS_UNLIMITED - 1;
+  expect_invalid(c);
+  c.max_byte_rate = WS_UNLIMITED;
+  c.max_message_rate = WS_NEVER - 1;
+  assert_false(Limits::from(c, &l).failed());
+  assert_true(l.has_rates());
+  c.read_ahead_bytes = 1;
+  assert_false(Limits::from(c, &l).failed());
+  assert_int_equal(l.read_ahead, 1);
+  for (int over : {-1, 0, 1, 2, 3}) {
+    std::memcpy(&c.over_rate, &over, sizeof over);
+    if (over < 0 || over > 2) {
+      expect_invalid(c);
+      continue;
+    }
+    assert_false(Limits::from(c, &l).failed());
+    assert_int_equal(l.over_rate, over == 2 ? WS_RATE_CLOSE : WS_RATE_DELAY);
+  }
 }
 
 void test_limits_times_are_bounded(void**) {
   uint32_t ws_conn_config::*members[] = {
       &ws_conn_config::handshake_timeout_ms, &ws_conn_config::send_timeout_ms,
-      &ws_conn_config::idle_timeout_ms, &ws_conn_config::close_timeout_ms,
-      &ws_conn_config::deflate_idle_ms};
+      &ws_conn_config::idle_timeout_ms,      &ws_conn_config::close_timeout_ms,
+      &ws_conn_config::deflate_idle_ms,      &ws_conn_config::lifetime_ms};
   for (auto member : members) {
     ws_conn_config c = zeroed();
     Limits l;
@@ -204,6 +251,7 @@ int main() {
   const CMUnitTest tests[] = {
       cmocka_unit_test(test_limits_zero_means_the_documented_default),
       cmocka_unit_test(test_limits_times_are_bounded),
+      cmocka_unit_test(test_limits_rates_are_bounded),
       cmocka_unit_test(test_limits_ping_stays_below_idle),
       cmocka_unit_test(test_limits_marks_are_in_order),
       cmocka_unit_test(test_limits_fragments_follow_the_message),
