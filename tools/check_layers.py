@@ -66,6 +66,9 @@ DOORS = [
             # inet_pton() checks an address literal; it opens nothing.
             "protocol/origin.cpp:arpa/inet.h",
             "protocol/origin.cpp:netinet/in.h",
+            # The same.
+            "protocol/proxy_header.cpp:arpa/inet.h",
+            "protocol/proxy_header.cpp:netinet/in.h",
             # fcntl(F_DUPFD_CLOEXEC): an inherited descriptor is duplicated, so the caller keeps his.
             "server/listen.cpp:fcntl.h",
         ],

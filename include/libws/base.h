@@ -90,7 +90,8 @@ typedef enum ws_error {
   WS_ERR_UNSUPPORTED = -4, /* not in this build, this platform or this version */
   WS_ERR_NOMEM = -5,       /* the allocator returned NULL */
   WS_ERR_CLOSED = -6,      /* the connection no longer takes this call */
-  WS_ERR_FULL = -7,        /* would exceed send_limit_bytes; nothing was queued */
+  WS_ERR_FULL = -7,        /* would exceed send_limit_bytes; nothing was queued.  Of a connection:
+                              ended because of its server's memory_budget_bytes */
   WS_ERR_TOO_BIG = -8,     /* a message or header exceeds a configured limit */
   WS_ERR_TIMEOUT = -9,     /* handshake, idle or close timeout */
   WS_ERR_CANCELLED = -10,  /* ended by this side: abort, or its server or loop was freed */

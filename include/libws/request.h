@@ -50,8 +50,16 @@ WS_API const char *ws_request_subprotocol(const ws_request *r, size_t i);
 /* "192.0.2.7:50412", "[2001:db8::1]:443", "unix:", or "" when there is no socket. */
 WS_API const char *ws_request_peer(const ws_request *r);
 
-/* The same for the address on our side: what the client has connected to, as the system knows it
- * when this is called first; "" too when the connection is gone by then. */
+/* Who is behind the proxies, without a port: "192.0.2.7", "2001:db8::1", "unix:", or "".  It is the
+ * address of ws_request_peer() unless that is one of ws_server_config.trusted_proxies.  Then the
+ * addresses in X-Forwarded-For or, if so configured, in Forwarded (RFC 7239) are followed from the
+ * last to the first, for as long as the one before is trusted; "unknown", an obfuscated name or
+ * what is malformed ends that, and the last address before it is the client.  A connection has no
+ * place for it: keep it in `user`. */
+WS_API const char *ws_request_client(const ws_request *r);
+
+/* The same as ws_request_peer() for the address on our side: what the client has connected to, as
+ * the system knows it when this is called first; "" too when the connection is gone by then. */
 WS_API const char *ws_request_local(const ws_request *r);
 
 /* How the request came over TLS (tls.h), the client's certificate included.  The strings are

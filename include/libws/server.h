@@ -11,6 +11,18 @@
 extern "C" {
 #endif
 
+/* Which field of a request the trusted proxies write. */
+typedef enum ws_proxy_field {
+  WS_PROXY_FIELD_DEFAULT = 0, /* X_FORWARDED_FOR */
+  WS_PROXY_X_FORWARDED_FOR = 1,
+  WS_PROXY_FORWARDED = 2 /* RFC 7239 */
+} ws_proxy_field;
+
+/* LISTS OF ADDRESSES (trusted_proxies, proxy_from) hold addresses, "192.0.2.7" or "2001:db8::1",
+ * blocks of them, "10.0.0.0/8" or "fd00::/8", and "unix:" for every peer on a unix socket.  Bits
+ * of a block's address beyond its length must be 0; names, ports and zones are INVALID.  IPv4 is
+ * named as IPv4, on a listener for both too. */
+
 typedef struct ws_server_config {
   size_t size;                 /* WS_INIT */
   const ws_handlers *handlers; /* copied; NULL = none */
@@ -34,6 +46,28 @@ typedef struct ws_server_config {
 
   uint32_t max_connections;  /* further ones wait in the kernel [65536] */
   const char *server_header; /* NULL = none sent */
+
+  /* Against one client that takes everybody's place.  A connection above either limit is reset
+   * (ECONNRESET) when it has been accepted, before anything is read.  An IPv6 address counts by its
+   * /64; unix sockets do not count.  The address is the one of ws_conn_peer(), so behind a proxy
+   * without WS_LISTEN_PROXY all clients are one. */
+  uint32_t max_connections_per_ip; /* shaking hands and closing included [WS_NEVER] */
+  uint32_t max_accept_rate_per_ip; /* new ones a second, and at once; those that were refused do
+                                      not count [WS_NEVER] */
+
+  /* What the connections may hold together: queued frames, messages under assembly, input that
+   * waits, heads.  A message queued on many connections (ws_conn_send_message) counts once.  Above
+   * it the connection that holds most is ended, then the next, until the rest fits.  That is looked
+   * at once a turn, if 1/64 of the budget was added, so this much and a turn's may pass it.  The
+   * one that is ended gets close code 1013 if nothing waits to be sent to it, else it is dropped;
+   * ws_close_info.error is WS_ERR_FULL.  Not counted: compression (ws_loop_config has a budget of
+   * its own), OpenSSL's memory, memory from on_room [1 GiB; WS_UNLIMITED = none]. */
+  uint64_t memory_budget_bytes;
+
+  /* For ws_request_client(): the proxies whose word is taken; none = nobody's. */
+  const char *const *trusted_proxies;
+  size_t trusted_proxy_count;
+  ws_proxy_field proxy_field; /* the one they write or replace: the other may be a client's own */
 } ws_server_config;
 
 /* Errors: INVALID, UNSUPPORTED, NOMEM. */
@@ -46,7 +80,8 @@ WS_API void ws_server_free(ws_server *s);
 /* ws_listen_config.flags */
 enum {
   WS_LISTEN_REUSEPORT = 1u << 0, /* one server per thread on the same port */
-  WS_LISTEN_V6ONLY = 1u << 1     /* do not also take IPv4 on an IPv6 address */
+  WS_LISTEN_V6ONLY = 1u << 1,    /* do not also take IPv4 on an IPv6 address */
+  WS_LISTEN_PROXY = 1u << 2 /* connections begin with a PROXY protocol header, see proxy_from */
 };
 typedef struct ws_listen_config {
   size_t size;           /* WS_INIT */
@@ -57,6 +92,15 @@ typedef struct ws_listen_config {
   uint32_t backlog;      /* [511] */
   uint32_t flags;
   ws_tls *tls; /* with a certificate; the listener keeps a reference.  NULL = plain */
+
+  /* WS_LISTEN_PROXY: every connection begins with a header of the PROXY protocol, version 1 or 2,
+   * before TLS, and its source becomes the peer: ws_conn_peer(), ws_request_peer(), limits per
+   * address.  A proxy that speaks for itself (LOCAL, UNKNOWN, UNSPEC) stays the peer.  Only the
+   * addresses listed here may connect (a list as above, not empty); others are reset at once.
+   * Anything but a header of at most 4096 bytes, whole within handshake_timeout_ms, ends the
+   * connection without an answer; each is logged, see docs/limits.md. */
+  const char *const *proxy_from;
+  size_t proxy_from_count;
 } ws_listen_config;
 
 /* Start accepting.  The listener belongs to the server and lives until ws_listener_close() or
@@ -69,6 +113,12 @@ WS_API int ws_server_listen(ws_server *s, const ws_listen_config *cfg, ws_listen
  * and closes `fd` once this succeeds; it becomes non-blocking and close-on-exec.
  * Errors: INVALID (not a listening stream socket), IO, NOMEM, STATE. */
 WS_API int ws_server_listen_fd(ws_server *s, int fd, ws_listener **out);
+
+/* The same with TLS and the PROXY protocol: `tls`, WS_LISTEN_PROXY and `proxy_from` are used, the
+ * other members say what has been decided already and must be 0.  `cfg` may be NULL.
+ * Errors: INVALID, IO, NOMEM, STATE. */
+WS_API int ws_server_listen_fd_config(ws_server *s, int fd, const ws_listen_config *cfg,
+                                      ws_listener **out);
 
 /* Certificates for connections accepted from now on; those that are open keep theirs.  Load the
  * new files with ws_tls_new(): when that fails the old ones stay in use.  NULL = plain.

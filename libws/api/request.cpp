@@ -77,6 +77,10 @@ const char* ws_request_peer(const ws_request* r) {
   return r != nullptr ? from_handle<Request>(r)->peer() : nullptr;
 }
 
+const char* ws_request_client(const ws_request* r) {
+  return r != nullptr ? from_handle<Request>(r)->client() : nullptr;
+}
+
 const char* ws_request_local(const ws_request* r) {
   return r != nullptr ? from_handle<Request>(r)->local() : nullptr;
 }

@@ -30,6 +30,29 @@ Error check_field_value(const char* name, const char* value) {
   return check_caller_fields("server", {&field, 1});
 }
 
+// Limits against single addresses, the budget, proxies.
+Error read_guard(const ws_server_config& c, ServerOptions* out) {
+  if (c.max_connections_per_ip != 0) out->max_connections_per_ip = c.max_connections_per_ip;
+  if (c.max_accept_rate_per_ip != 0) out->max_accept_rate_per_ip = c.max_accept_rate_per_ip;
+  if (c.memory_budget_bytes != 0) out->memory_budget = c.memory_budget_bytes;
+  int field;  // which may be any number; see number_in()
+  static_assert(sizeof field == sizeof c.proxy_field);
+  std::memcpy(&field, &c.proxy_field, sizeof field);
+  if (field < WS_PROXY_FIELD_DEFAULT || field > WS_PROXY_FORWARDED) {
+    return fail(WS_ERR_INVALID, "proxy_field: %d is not a ws_proxy_field", field);
+  }
+  if (field == WS_PROXY_FORWARDED) out->proxy_field = ForwardedField::kForwarded;
+  Vector<String> proxies;
+  if (Error e =
+          copy_strings(c.trusted_proxies, c.trusted_proxy_count, "trusted_proxies", &proxies)) {
+    return e;
+  }
+  for (const String& proxy : proxies) {
+    if (Error e = out->trusted_proxies.add(proxy, "trusted_proxies")) return e;
+  }
+  return Error();
+}
+
 Error read_options(const ws_server_config& c, ServerOptions* out) {
   if (Error e = read_policy(c.conn, c.handlers, &out->policy)) return e;
   out->user = c.user;
@@ -46,6 +69,7 @@ Error read_options(const ws_server_config& c, ServerOptions* out) {
                 Escaped(origin).c_str());
   }
   if (c.max_connections != 0) out->max_connections = c.max_connections;
+  if (Error e = read_guard(c, out)) return e;
   if (c.server_header != nullptr) {
     if (Error e = check_field_value("Server", c.server_header)) return e;
     out->server_header = c.server_header;
@@ -85,10 +109,17 @@ int ws_server_listen(ws_server* s, const ws_listen_config* cfg, ws_listener** ou
 }
 
 int ws_server_listen_fd(ws_server* s, int fd, ws_listener** out) {
+  return ws_server_listen_fd_config(s, fd, nullptr, out);
+}
+
+int ws_server_listen_fd_config(ws_server* s, int fd, const ws_listen_config* cfg,
+                               ws_listener** out) {
   return guarded([&] {
     if (s == nullptr) return null_argument("server");
+    ws_listen_config c;
+    if (Error e = read_config(cfg, &c, "ws_listen_config")) return e;
     Listener* listener = nullptr;
-    if (Error e = impl(s)->listen_fd(fd, &listener)) return e;
+    if (Error e = impl(s)->listen_fd(fd, c, &listener)) return e;
     if (out != nullptr) *out = to_handle(listener);
     return Error();
   });

@@ -23,6 +23,10 @@ inline uint16_t load_be16(const uint8_t* p) {
   return static_cast<uint16_t>((uint32_t{p[0]} << 8) | p[1]);
 }
 
+inline uint32_t load_be32(const uint8_t* p) {
+  return (uint32_t{load_be16(p)} << 16) | load_be16(p + 2);
+}
+
 inline uint64_t load_be64(const uint8_t* p) {
   uint64_t v = 0;
   for (int i = 0; i < 8; ++i) v = (v << 8) | p[i];

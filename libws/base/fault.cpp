@@ -56,6 +56,10 @@ ssize_t faulty_recv(int fd, void* buf, size_t len) {
   return stopped() ? -1 : real::recv(fd, buf, shorten(len));
 }
 
+ssize_t faulty_peek(int fd, void* buf, size_t len) {
+  return stopped() ? -1 : real::peek(fd, buf, shorten(len));
+}
+
 ssize_t faulty_recvv(int fd, const iovec* iov, size_t count) {
   if (stopped()) return -1;
   size_t n = shorten(iov[0].iov_len);
@@ -83,6 +87,7 @@ System table_with(const Faults& faults) {
   s.resize = count_resize;
   if (faults.eagain != 0 || faults.short_io != 0 || faults.eintr != 0) {
     s.recv = faulty_recv;
+    s.peek = faulty_peek;
     s.recvv = faulty_recvv;
     s.send = faulty_send;
     s.sendv = faulty_sendv;

@@ -19,6 +19,8 @@ class RefCounted {
     if (count_.fetch_sub(1, std::memory_order_acq_rel) == 1) delete static_cast<const T*>(this);
   }
 
+  // How many hold it, at some moment.
+  uint32_t holders() const { return count_.load(std::memory_order_relaxed); }
   // True when nobody else holds it.
   bool unique() const { return count_.load(std::memory_order_acquire) == 1; }
 

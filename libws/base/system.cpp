@@ -37,6 +37,8 @@ int random(void* out, size_t len) { return crypto_random(out, len) ? 0 : -1; }
 
 ssize_t recv(int fd, void* buf, size_t len) { return ::recv(fd, buf, len, 0); }
 
+ssize_t peek(int fd, void* buf, size_t len) { return ::recv(fd, buf, len, MSG_PEEK); }
+
 ssize_t recvv(int fd, const iovec* iov, size_t count) {
   return ::readv(fd, iov, static_cast<int>(count));
 }

@@ -24,6 +24,7 @@ struct System {
   uint64_t (*now_us)();                      // CLOCK_MONOTONIC in microseconds
   int (*random)(void* out, size_t len);      // 0, or -1
   ssize_t (*recv)(int fd, void* buf, size_t len);
+  ssize_t (*peek)(int fd, void* buf, size_t len);
   ssize_t (*recvv)(int fd, const iovec* iov, size_t count);
   ssize_t (*send)(int fd, const void* buf, size_t len);      // never raises SIGPIPE
   ssize_t (*sendv)(int fd, const iovec* iov, size_t count);  // never raises SIGPIPE
@@ -56,6 +57,7 @@ void* resize(void* ptr, size_t bytes);
 uint64_t now_us();
 int random(void* out, size_t len);
 ssize_t recv(int fd, void* buf, size_t len);
+ssize_t peek(int fd, void* buf, size_t len);
 ssize_t recvv(int fd, const iovec* iov, size_t count);
 ssize_t send(int fd, const void* buf, size_t len);
 ssize_t sendv(int fd, const iovec* iov, size_t count);
@@ -82,10 +84,10 @@ int start_thread(void* (*run)(void*), void* arg);
 }  // namespace real
 
 inline constexpr System kRealSystem = {
-    real::resize,       real::now_us,      real::random,       real::recv,         real::recvv,
-    real::send,         real::sendv,       real::accept,       real::socket,       real::bind,
-    real::listen,       real::connect,     real::setsockopt,   real::getsockopt,   real::shutdown,
-    real::close,        real::eventfd,     real::timerfd,
+    real::resize,       real::now_us,      real::random,       real::recv,         real::peek,
+    real::recvv,        real::send,        real::sendv,        real::accept,       real::socket,
+    real::bind,         real::listen,      real::connect,      real::setsockopt,   real::getsockopt,
+    real::shutdown,     real::close,       real::eventfd,      real::timerfd,
 #ifdef __linux__
     real::epoll_create, real::epoll_ctl,   real::epoll_wait,
 #endif

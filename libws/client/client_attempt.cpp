@@ -140,8 +140,9 @@ void Client::on_connected(Transport&& transport, const Address& peer) {
 }
 
 Error Client::open_conn(Transport&& transport, const Address& peer) {
-  const Ref<Conn> conn = Ref<Conn>::adopt(new Conn(ConnShared::of(loop_), *this, options_.policy,
-                                                   Role::kClient, std::move(transport), peer));
+  const Ref<Conn> conn =
+      Ref<Conn>::adopt(new Conn(ConnShared::of(loop_), *this, options_.policy, Role::kClient,
+                                std::move(transport), PackedAddress(peer)));
   conn->set_user(options_.user);
   const String authorization =
       url_.has_credentials ? basic_credentials(url_.user, url_.password) : String();

@@ -7,10 +7,13 @@ namespace {
 
 std::atomic<uint64_t> next_id{1};
 
+// What a connection holds is told in units of so many bytes.
+constexpr uint64_t kHeldUnit = 64;
+
 }  // namespace
 
 Conn::Conn(ConnShared& shared, ConnOwner& owner, Ref<ConnPolicy> policy, Role role,
-           Transport&& transport, const Address& peer)
+           Transport&& transport, const PackedAddress& peer)
     : shared_(Ref<ConnShared>::share(&shared)),
       policy_(std::move(policy)),
       owner_(&owner),
@@ -35,9 +38,9 @@ void Conn::use_handlers(const ws_handlers* handlers) {
   engine_.set_rooms(handlers->on_room != nullptr && handlers->on_message != nullptr);
 }
 
-Error Conn::start() {
+Error Conn::start(uint64_t began_us) {
   if (Error e = watch()) return e;
-  engine_.tick();
+  engine_.began_at(began_us);
   arm_timer();
   return Error();
 }
@@ -96,6 +99,7 @@ void Conn::on_deferred() {
 void Conn::on_flush() {
   use_clock();
   write_out();
+  if (blocked_ || uses_memory_) tell_memory();
   if (engine_.ended()) return tell_later();
   watch_what_is_wanted();
   arm_timer();
@@ -129,6 +133,7 @@ void Conn::settle() {
     if (transport_.unsent() != 0) blocked_ = true;
   }
   tell_hold();
+  tell_memory();
   if ((engine_.yielded() && !holding()) ||
       ((transport_.has_unread() || end_seen_) && wants_input())) {
     tell_later();
@@ -152,9 +157,41 @@ void Conn::watch_what_is_wanted() {
 // timer work.
 void Conn::arm_timer() {
   uint64_t deadline_us = engine_.take_deadline_us();
+  if (uses_memory_) engine_.ask_again();
   if (deadline_us == kNeverUs) return;
   uint64_t deadline_ms = (deadline_us + 999) / 1000;
   if (!armed() || deadline_ms < this->deadline_ms()) loop().arm(this, deadline_ms);
+}
+
+void Conn::tell_memory() {
+  if (!policy_->counts_memory) return;
+  const uint64_t waiting = backlog_ != nullptr ? backlog_->held() : 0;
+  tell_memory(engine_.held_at_most() + transport_.unsent() + waiting);
+}
+
+// Rarely called: what is written and delivered at once is never told.
+void Conn::tell_memory(uint64_t bytes) {
+  const uint64_t units = (bytes + kHeldUnit - 1) / kHeldUnit;
+  const uint32_t now = units < UINT32_MAX ? static_cast<uint32_t>(units) : UINT32_MAX;
+  if (now == memory_told_) return;
+  const int64_t more = (int64_t{now} - int64_t{memory_told_}) * int64_t{kHeldUnit};
+  memory_told_ = now;
+  uses_memory_ = now != 0;
+  if (uses_memory_) engine_.ask_again();
+  if (owner_ != nullptr) owner_->on_memory(*this, more);
+}
+
+uint64_t Conn::memory_bytes() const {
+  const uint64_t waiting = backlog_ != nullptr ? backlog_->held() : 0;
+  return engine_.held_bytes() + transport_.unsent() + waiting;
+}
+
+void Conn::end_for_memory() {
+  use_clock();
+  drop_waiting();
+  engine_.end_for_memory();
+  tell_memory();
+  tell_later();
 }
 
 void Conn::tell_later() { loop().defer(this); }
@@ -164,6 +201,7 @@ void Conn::tear_down() {
   if (shared_->tracer != nullptr) shared_->tracer->forget(id_);
   inert_.store(true, std::memory_order_release);
   engine_.release_buffers();
+  if (uses_memory_) tell_memory(0);
   loop().retire(this);
   // RFC 8446 6.1: our close_notify, when the peer ended first.  An aborted stream is not told
   // to be whole.

@@ -34,6 +34,8 @@ class ConnOwner {
   virtual void on_drained(Conn&) {}        // before on_drain
   virtual void on_ended(Conn& conn) = 0;   // after on_close, or instead of it
   virtual void on_gone(Conn& conn) = 0;    // the descriptor is closed; forget the connection
+  // ConnPolicy::counts_memory: it holds at most this much more, or less, than it has told before.
+  virtual void on_memory(Conn&, int64_t) {}
 
  protected:
   ~ConnOwner() = default;
@@ -44,6 +46,7 @@ class ConnOwner {
 struct ConnPolicy : RefCounted<ConnPolicy>, Allocated {
   Limits limits;
   ws_handlers handlers;
+  bool counts_memory = false;  // the owner is told what its connections hold
 };
 
 struct ConnLink : ListNode {};  // the owner's list
@@ -56,10 +59,11 @@ class Conn final : public Watcher,
  public:
   // Owns the transport from here on, also when start() fails.  Throws std::bad_alloc.
   Conn(ConnShared& shared, ConnOwner& owner, Ref<ConnPolicy> policy, Role role,
-       Transport&& transport, const Address& peer);
+       Transport&& transport, const PackedAddress& peer);
 
-  // A server's: puts it on the loop, which then holds a reference of its own until the end.
-  Error start();
+  // A server's: puts it on the loop, which then holds a reference of its own until the end.  The
+  // handshake timeout counts from `began_us`.
+  Error start(uint64_t began_us);
   // A client's, the same: the request leaves with the loop, and the handshake timeout counts from
   // `began_us`.
   Error start(const OpenRequest& open, uint64_t began_us);
@@ -111,6 +115,12 @@ class Conn final : public Watcher,
     use_clock();
     engine_.was_away();
   }
+  // Whether memory_bytes() is more than 0; may be true too long, but not for ever.
+  bool uses_memory() const { return uses_memory_; }
+  // What it holds in buffers; of a message that others hold too, its part.
+  uint64_t memory_bytes() const;
+  // The owner has no memory for what this one holds.
+  void end_for_memory();
   bool was_opened() const { return opened_; }
   bool secure() const { return transport_.secure(); }
   // close() or abort() was called: the end is this side's wish.
@@ -235,6 +245,8 @@ class Conn final : public Watcher,
   void watch_what_is_wanted();
   void arm_timer();
   void tear_down();
+  void tell_memory();
+  void tell_memory(uint64_t bytes);
   // Something happened outside a callback that only a callback can tell.
   void tell_later();
   Loop& loop() const { return shared_->loop(); }  // until inert
@@ -263,9 +275,11 @@ class Conn final : public Watcher,
   bool managed_ : 1 = false;        // not every message goes straight to the engine
   bool sorts_ : 1 = false;          // it was sent an urgent message
   bool end_seen_ : 1 = false;       // the stream's, behind input that is held back
+  bool uses_memory_ : 1 = false;    // memory_told_ is not 0
   std::atomic<bool> inert_{false};  // for other threads: posting is pointless
   uint8_t gate_ = 0;                // kPaused...; 0: everything that comes is told
   uint32_t credit_ = 0;             // messages that may come, with kCredit
+  uint32_t memory_told_ = 0;        // in kHeldUnit
   Transport transport_;
   Engine engine_;
 };

@@ -93,6 +93,7 @@ void Conn::output_queued(uint32_t flags) {
 }
 
 void Conn::wait_for_room() {
+  tell_memory();
   watch_what_is_wanted();
   arm_timer();
 }

@@ -19,8 +19,6 @@ namespace {
 // A name that resolves to more addresses than this is listened on at the first ones.
 constexpr size_t kMaxListenAddresses = 16;
 
-enum : uint8_t { kNone = 0, kUnix = 1, kV4 = 4, kV6 = 6 };
-
 // The port has the same place in both kinds of TCP address.
 constexpr size_t kPortOffset = offsetof(sockaddr_in, sin_port);
 static_assert(kPortOffset == offsetof(sockaddr_in6, sin6_port));
@@ -173,16 +171,23 @@ PackedAddress::PackedAddress(const Address& a) {
 }
 
 void PackedAddress::print(char (&out)[kAddressTextBytes]) const {
-  char host[INET6_ADDRSTRLEN];
-  unsigned number = (unsigned{port[0]} << 8) | port[1];
-  out[0] = '\0';
-  if (family == kUnix) {
-    std::snprintf(out, sizeof out, "unix:");
-  } else if (family == kV4 && inet_ntop(AF_INET, ip, host, sizeof host) != nullptr) {
-    std::snprintf(out, sizeof out, "%s:%u", host, number);
-  } else if (family == kV6 && inet_ntop(AF_INET6, ip, host, sizeof host) != nullptr) {
-    std::snprintf(out, sizeof out, "[%s]:%u", host, number);
+  char host[kAddressTextBytes];
+  print_host(host);
+  const unsigned number = (unsigned{port[0]} << 8) | port[1];
+  if (family == kV4) {
+    std::snprintf(out, sizeof out, "%.*s:%u", INET6_ADDRSTRLEN, host, number);
+  } else if (family == kV6) {
+    std::snprintf(out, sizeof out, "[%.*s]:%u", INET6_ADDRSTRLEN, host, number);
+  } else {
+    std::memcpy(out, host, sizeof out);
   }
+}
+
+void PackedAddress::print_host(char (&out)[kAddressTextBytes]) const {
+  std::memset(out, 0, sizeof out);
+  if (family == kUnix) std::memcpy(out, "unix:", sizeof "unix:");
+  if (family == kV4) inet_ntop(AF_INET, ip, out, sizeof out);
+  if (family == kV6) inet_ntop(AF_INET6, ip, out, sizeof out);
 }
 
 Error address_unix(const char* path, Address* out) {

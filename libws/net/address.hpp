@@ -30,13 +30,17 @@ void address_print(const Address& a, char (&out)[kAddressTextBytes]);
 // The peer of a connection in 19 bytes instead of sockaddr_storage's 128: an idle connection
 // keeps one.
 struct PackedAddress {
-  uint8_t family = 0;  // 0 none, 1 unix, 4, 6
+  enum : uint8_t { kNone = 0, kUnix = 1, kV4 = 4, kV6 = 6 };
+
+  uint8_t family = kNone;
   uint8_t ip[16] = {};
   uint8_t port[2] = {};
 
   PackedAddress() = default;
   explicit PackedAddress(const Address& a);
   void print(char (&out)[kAddressTextBytes]) const;
+  // Without the port, and without brackets: "192.0.2.7", "2001:db8::1", "unix:", "".
+  void print_host(char (&out)[kAddressTextBytes]) const;
 };
 
 // An address from what the system gave.

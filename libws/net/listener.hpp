@@ -2,6 +2,7 @@
 // loop, and goes on as soon as some are free again.
 #pragma once
 
+#include "libws/net/address_block.hpp"
 #include "libws/net/loop.hpp"
 #include "libws/net/socket.hpp"
 #include "libws/net/tls_context.hpp"
@@ -49,6 +50,9 @@ class Listener final : public Watcher, public Allocated {
   // For sockets accepted from now on; null: plain.
   void set_tls(Ref<TlsContext> tls) { tls_ = std::move(tls); }
   TlsContext* tls() const { return tls_.get(); }
+  // Who may connect, beginning with a PROXY protocol header; empty: everybody, without one.
+  void set_proxies(AddressBlocks proxies) { proxies_ = std::move(proxies); }
+  const AddressBlocks& proxies() const { return proxies_; }
   uint16_t port() const;  // 0 for unix, or after close()
 
   void on_ready(uint32_t events) override;
@@ -64,6 +68,7 @@ class Listener final : public Watcher, public Allocated {
   Loop& loop_;
   AcceptSink& sink_;
   Ref<TlsContext> tls_;
+  AddressBlocks proxies_;
   int listen_fd_;
   char unix_path_[sizeof(sockaddr_un::sun_path)] = {};  // empty: no file of ours
   dev_t unix_dev_ = 0;

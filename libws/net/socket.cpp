@@ -185,6 +185,17 @@ IoResult socket_read(int fd, void* buf, size_t len) {
   return failed(errno);
 }
 
+IoResult socket_peek(int fd, void* buf, size_t len) {
+  assert(len != 0);
+  ssize_t n;
+  do {
+    n = sys().peek(fd, buf, len);
+  } while (n < 0 && errno == EINTR);
+  if (n > 0) return {IoResult::kOk, 0, static_cast<size_t>(n)};
+  if (n == 0) return {IoResult::kEof, 0, 0};
+  return failed(errno);
+}
+
 IoResult socket_readv(int fd, const iovec* iov, size_t count) {
   ssize_t n;
   do {
@@ -219,6 +230,12 @@ void socket_close(int fd) {
   // Never again after EINTR: Linux has released the number, which may be another thread's by now.
   sys().close(fd);
   errno = saved;
+}
+
+void socket_reset(int fd) {
+  const linger now = {1, 0};
+  sys().setsockopt(fd, SOL_SOCKET, SO_LINGER, &now, sizeof now);
+  socket_close(fd);
 }
 
 void socket_shutdown_write(int fd) { sys().shutdown(fd, SHUT_WR); }

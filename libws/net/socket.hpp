@@ -29,7 +29,12 @@ IoResult socket_write(int fd, const void* data, size_t len);
 // turn until the memory is there or its own timeout ends it; other connections are not held up.
 IoResult socket_writev(int fd, const iovec* iov, size_t count);
 
+// Reads and leaves what it read in the socket.
+IoResult socket_peek(int fd, void* buf, size_t len);
+
 void socket_close(int fd);  // keeps errno
+// Closes without a goodbye: the peer is told by a reset, and nothing waits here (TIME_WAIT).
+void socket_reset(int fd);
 void socket_shutdown_write(int fd);
 void socket_set_nodelay(int fd);  // ignored on sockets that are not TCP
 

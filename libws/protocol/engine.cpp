@@ -4,6 +4,7 @@
 #include "libws/protocol/engine_contexts.hpp"
 #include "libws/protocol/engine_flow.hpp"
 #include "libws/protocol/engine_opening.hpp"
+#include "libws/protocol/engine_partial.hpp"
 
 #include <new>
 
@@ -37,6 +38,19 @@ void Engine::release_buffers() {
   drop_contexts();
   drop_held();
   outbox_.clear(shared_.blocks);
+}
+
+size_t Engine::held_apart_from_output() const {
+  size_t held = held_ != nullptr ? sizeof(Block) + held_->capacity : 0;
+  if (partial_ != nullptr) {
+    held += sizeof(Block) + sizeof(Partial);
+    const Block* assembly = partial_->assembly;
+    if (assembly != nullptr) held += sizeof(Block) + assembly->capacity;
+  }
+  if (opening_ == nullptr) return held;
+  held += opening_->parser.bytes_held() + opening_->body.capacity();
+  if (opening_->request) held += opening_->request->head().bytes_held();
+  return held;
 }
 
 Request* Engine::request() const { return opening_ != nullptr ? opening_->request.get() : nullptr; }

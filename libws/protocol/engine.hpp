@@ -239,6 +239,9 @@ class Engine {
     deadline_moved_ = false;
     return deadline_us();
   }
+  // at_rest() is false until the deadline is asked for again, for an owner with more to look after
+  // than the engine: so that question costs no connection that has nothing to be looked after.
+  void ask_again() { deadline_moved_ = true; }
   // From the next message on; one that has begun is finished as it was begun.
   void set_chunks(bool chunks) { chunks_ = chunks; }
   // Whether the message of the event that next() just gave comes in parts.
@@ -248,6 +251,13 @@ class Engine {
   // Called before the next next(), with as many bytes as the event said.  Null, or no call: the
   // message is assembled here.
   void give_room(uint8_t* room);
+  // What is held in buffers; those of permessage-deflate and the application's are not counted.
+  // The first is quickly told, and as much as the second or more.  In the second a message that is
+  // queued elsewhere too, or kept, counts in equal parts.
+  size_t held_at_most() const { return held_apart_from_output() + outbox_.held_at_most(); }
+  size_t held_bytes() const { return held_apart_from_output() + outbox_.held_bytes(); }
+  // Gives that back: close 1013 if nothing else waits to be sent, else an abort.
+  void end_for_memory();
   // Gives every buffer back; after kDone, so that the destructor may run on any thread.
   void release_buffers();
   // The owner did not run for a while: a ping that was due and not sent is sent now, before the
@@ -286,6 +296,8 @@ class Engine {
   void set_phase_deadline(uint64_t after_us);
   uint64_t keepalive_deadline_us() const;
   void keepalive();
+
+  size_t held_apart_from_output() const;
 
   // engine_open.cpp
   bool open_step(Event& ev);

@@ -151,6 +151,19 @@ void Engine::abort(int error, int sys_errno, const char* detail) {
   end(State::kDone, error, detail);
 }
 
+// A Close behind a queue that the peer does not take would free nothing, and none fits into the
+// frame that is half sent.
+void Engine::end_for_memory() {
+  constexpr const char* kWhy = "the server's memory_budget_bytes are used up";
+  const bool tell = state_ == State::kOpen && outbox_.empty();
+  release_buffers();
+  if (tell) {
+    fail_connection(1013, WS_ERR_FULL, kWhy);
+  } else {
+    abort(WS_ERR_FULL, 0, kWhy);
+  }
+}
+
 void Engine::abandon() {
   abort(WS_ERR_CANCELLED, 0, "abandoned");
   open_pending_ = closed_pending_ = false;

@@ -130,7 +130,7 @@ Error Engine::send_borrowed(ws_opcode op, Bytes data, uint32_t flags) {
 
 // The header of a whole message whose payload stays where it is.
 Error Engine::put_header(uint8_t opcode, Bytes data) {
-  uint8_t* out = outbox_.reserve(shared_.blocks, kMaxFrameHeader);
+  uint8_t* out = outbox_.reserve_header(shared_.blocks);
   if (out == nullptr) return fail(WS_ERR_NOMEM, "frame of %zu bytes", data.size());
   outbox_.commit(encode_frame(out, true, opcode, data.size(), nullptr));
   outbox_.attach(data.data(), data.size());

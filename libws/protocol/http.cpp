@@ -269,10 +269,4 @@ void HeadParser::put(char c) {
   head_.text_.push_back(c);
 }
 
-#ifdef LIBWS_TESTING
-size_t HeadParser::bytes_held() const {
-  return head_.text_.capacity() + head_.fields_.capacity() * sizeof(Head::Field);
-}
-#endif
-
 }  // namespace libws

@@ -49,6 +49,7 @@ class Head {
   // max_fields comparisons, so no hash to attack (bad_inputs 24).
   size_t find(std::string_view name, size_t from = 0) const;
   size_t count(std::string_view name) const;
+  size_t bytes_held() const { return text_.capacity() + fields_.capacity() * sizeof(Field); }
 
  private:
   friend class HeadParser;
@@ -83,9 +84,9 @@ class HeadParser {
   int error_status() const { return error_status_; }
   const char* error_text() const { return error_text_; }  // static, e.g. "space before colon"
 
+  size_t bytes_held() const { return head_.bytes_held(); }  // capacity of what it has allocated
 #ifdef LIBWS_TESTING
   uint64_t bytes_scanned() const { return steps_; }
-  size_t bytes_held() const;  // capacity of what it has allocated
 #endif
 
  private:

@@ -43,9 +43,9 @@ struct Limits {
   uint8_t deflate_window_bits = 12;
   uint8_t deflate_mem_level = 5;
   uint64_t deflate_idle_us = 30'000'000;
-  uint64_t deflate_min = 0;             // 0: as the mode has it
-  ws_slow slow = WS_SLOW_REFUSE;        // never DEFAULT
-  uint64_t fragment = UINT64_MAX;       // larger messages are cut into frames of this size
+  uint64_t deflate_min = 0;        // 0: as the mode has it
+  ws_slow slow = WS_SLOW_REFUSE;   // never DEFAULT
+  uint64_t fragment = UINT64_MAX;  // larger messages are cut into frames of this size
   uint64_t read_ahead = 64 * 1024;
   uint32_t max_control_rate = 100;
   uint32_t max_message_rate = WS_NEVER;

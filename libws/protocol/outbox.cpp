@@ -27,6 +27,14 @@ uint8_t* Outbox::reserve_slow(BlockPool& pool, size_t n) {
   return b->tail();
 }
 
+uint8_t* Outbox::reserve_header(BlockPool& pool) {
+  if (tail_ != nullptr && tail_->room() >= kMaxFrameHeader) return tail_->tail();
+  Block* b = pool.take(kMaxFrameHeader);
+  if (b == nullptr) return nullptr;
+  append(b);
+  return b->tail();
+}
+
 void Outbox::append(Block* block) {
   if (tail_ == nullptr) {
     head_ = block;
@@ -86,6 +94,21 @@ size_t Outbox::slices(ws_slice* out, size_t max) const {
     if (b->ext_len != 0 && n < max) out[n++] = {b->ext, b->ext_len};
   }
   return n;
+}
+
+size_t Outbox::held_at_most() const {
+  if (head_ == nullptr) return 0;
+  const size_t ends = head_->capacity + (head_ != tail_ ? tail_->capacity : 0);
+  return ends + 2 * (sizeof(Block) + bytes_);
+}
+
+size_t Outbox::held_bytes() const {
+  size_t held = 0;
+  for (const Block* b = head_; b != nullptr; b = b->next) {
+    held += sizeof(Block) + b->capacity;
+    if (b->message != nullptr) held += b->message->data().size() / b->message->holders();
+  }
+  return held;
 }
 
 void Outbox::consume(BlockPool& pool, size_t n) {

@@ -25,6 +25,9 @@ class Outbox {
     if (tail_ != nullptr && tail_->room() >= n) return tail_->tail();
     return reserve_slow(pool, n);
   }
+  // The same for the header of what attach() follows with: nothing can be added behind that, so
+  // the block is no larger than it must be.
+  uint8_t* reserve_header(BlockPool& pool);
   void commit(size_t n) {
     tail_->end += n;
     bytes_ += n;
@@ -53,6 +56,10 @@ class Outbox {
     if (head_ == nullptr || head_ != tail_ || head_->ext_len != 0) return {nullptr, 0};
     return {head_->bytes() + head_->begin, head_->size()};
   }
+  // What the blocks take, and the messages that hang on them: told from both ends, at least what
+  // it is.  Blocks between those two are as good as full.
+  size_t held_at_most() const;
+  size_t held_bytes() const;  // exactly, block by block; of a message, the part of one holder
   void consume(BlockPool& pool, size_t n);
   void clear(BlockPool& pool);
 

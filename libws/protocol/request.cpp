@@ -36,6 +36,12 @@ bool find_cookie(std::string_view list, std::string_view name, std::string_view*
   return false;
 }
 
+void copy_address(const char* text, char (&to)[kRequestAddressBytes]) {
+  const size_t len = strnlen(text, sizeof to - 1);
+  std::memcpy(to, text, len);
+  to[len] = '\0';
+}
+
 }  // namespace
 
 Request::Request(Head head, const RequestVerdict& verdict,
@@ -112,11 +118,9 @@ std::string_view Request::origin() const { return value_of("Origin"); }
 
 std::string_view Request::key() const { return value_of("Sec-WebSocket-Key"); }
 
-void Request::set_peer(const char* text) {
-  const size_t len = strnlen(text, sizeof peer_ - 1);
-  std::memcpy(peer_, text, len);
-  peer_[len] = '\0';
-}
+void Request::set_peer(const char* text) { copy_address(text, peer_); }
+
+void Request::set_client(const char* text) { copy_address(text, client_); }
 
 const char* Request::local() {
   if (local_[0] == '\0' && host_ != nullptr) host_->print_local(local_);

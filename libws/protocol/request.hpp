@@ -78,6 +78,9 @@ class Request : public RefCounted<Request>, public Allocated {
   const char* peer() const { return peer_; }
   void set_peer(const char* text);  // copied, at most 79 characters
   const char* local();
+  const char* client() const { return client_; }
+  void set_client(const char* text);  // as set_peer()
+  const Head& head() const { return head_; }
 
   // The public calls: argument checks, then the host.  Errors as request.h says; STATE comes
   // before CLOSED, and CLOSED before INVALID.  A call that fails leaves the request unanswered.
@@ -107,6 +110,7 @@ class Request : public RefCounted<Request>, public Allocated {
   RequestHost* host_ = nullptr;
   bool answered_ = false;
   char peer_[kRequestAddressBytes] = "";
+  char client_[kRequestAddressBytes] = "";
   char local_[kRequestAddressBytes] = "";  // asked for once, by whoever wants it
 };
 LIBWS_HANDLE(Request, ws_request);

@@ -24,6 +24,21 @@ TlsContext* tls_of(const ws_listen_config& c) {
   return c.tls != nullptr ? from_handle<TlsContext>(c.tls) : nullptr;
 }
 
+// Errors: INVALID.  Throws std::bad_alloc.
+Error read_proxies(const ws_listen_config& c, AddressBlocks* out) {
+  if (c.proxy_from == nullptr && c.proxy_from_count != 0) {
+    return fail(WS_ERR_INVALID, "listen: proxy_from is NULL");
+  }
+  if (((c.flags & WS_LISTEN_PROXY) != 0) != (c.proxy_from_count != 0)) {
+    return fail(WS_ERR_INVALID, "listen: WS_LISTEN_PROXY and proxy_from need each other");
+  }
+  for (size_t i = 0; i < c.proxy_from_count; ++i) {
+    if (c.proxy_from[i] == nullptr) return fail(WS_ERR_INVALID, "listen: NULL in proxy_from");
+    if (Error e = out->add(c.proxy_from[i], "proxy_from")) return e;
+  }
+  return Error();
+}
+
 }  // namespace
 
 Error check_server_tls(const TlsContext* tls) {
@@ -32,7 +47,7 @@ Error check_server_tls(const TlsContext* tls) {
 
 Error Server::listen(const ws_listen_config& c, Listener** out) {
   if (shutdown_ != nullptr) return fail(WS_ERR_STATE, "listen: shutting down");
-  constexpr uint32_t kKnownFlags = WS_LISTEN_REUSEPORT | WS_LISTEN_V6ONLY;
+  constexpr uint32_t kKnownFlags = WS_LISTEN_REUSEPORT | WS_LISTEN_V6ONLY | WS_LISTEN_PROXY;
   if ((c.flags & ~kKnownFlags) != 0) {
     return fail(WS_ERR_UNSUPPORTED, "listen: unknown flags 0x%x", c.flags & ~kKnownFlags);
   }
@@ -42,11 +57,12 @@ Error Server::listen(const ws_listen_config& c, Listener** out) {
     return fail(WS_ERR_INVALID, "listen: unix_path and host or port exclude each other");
   }
   if (Error e = check_server_tls(tls_of(c))) return e;
+  AddressBlocks proxies;
+  if (Error e = read_proxies(c, &proxies)) return e;
   return c.unix_path != nullptr ? listen_unix(c, out) : listen_tcp(c, out);
 }
 
 Error Server::listen_tcp(const ws_listen_config& c, Listener** out) {
-  TlsContext* tls = tls_of(c);
   Vector<Address> addresses;
   if (Error e = address_for_listening(c.host, c.port, &addresses)) return e;
   // A name may stand for several addresses; the first that works is the one.
@@ -54,7 +70,7 @@ Error Server::listen_tcp(const ws_listen_config& c, Listener** out) {
   for (const Address& a : addresses) {
     int fd = -1;
     result = socket_listen(a, options_from(c), &fd);
-    if (!result) return start_listener(fd, {}, tls, out);
+    if (!result) return start_listener(fd, {}, c, out);
   }
   return result;
 }
@@ -64,23 +80,37 @@ Error Server::listen_unix(const ws_listen_config& c, Listener** out) {
   if (Error e = address_unix(c.unix_path, &address)) return e;
   int fd = -1;
   if (Error e = socket_listen(address, options_from(c), &fd)) return e;
-  return start_listener(fd, c.unix_path[0] == '@' ? "" : c.unix_path, tls_of(c), out);
+  return start_listener(fd, c.unix_path[0] == '@' ? "" : c.unix_path, c, out);
 }
 
-Error Server::listen_fd(int fd, Listener** out) {
+Error Server::listen_fd(int fd, const ws_listen_config& c, Listener** out) {
   if (shutdown_ != nullptr) return fail(WS_ERR_STATE, "listen_fd: shutting down");
+  if (c.host != nullptr || c.port != 0 || c.unix_path != nullptr || c.unix_mode != 0 ||
+      c.backlog != 0 || (c.flags & ~uint32_t{WS_LISTEN_PROXY}) != 0) {
+    return fail(WS_ERR_INVALID, "listen_fd: only tls, WS_LISTEN_PROXY and proxy_from may be set");
+  }
+  if (Error e = check_server_tls(tls_of(c))) return e;
+  AddressBlocks proxies;
+  if (Error e = read_proxies(c, &proxies)) return e;
   if (Error e = socket_adopt_listening(fd)) return e;
   // On a copy, so that a failure leaves the caller's descriptor to the caller.
   int copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
   if (copy < 0) return fail_errno(WS_ERR_IO, errno, "listen_fd");
-  if (Error e = start_listener(copy, {}, nullptr, out)) return e;
+  if (Error e = start_listener(copy, {}, c, out)) return e;
   socket_close(fd);
   return Error();
 }
 
-Error Server::start_listener(int fd, std::string_view unix_path, TlsContext* tls, Listener** out) {
+// The configuration was checked.
+Error Server::start_listener(int fd, std::string_view unix_path, const ws_listen_config& c,
+                             Listener** out) {
   Listener* listener = nullptr;
+  AddressBlocks proxies;
   try {
+    if (Error e = read_proxies(c, &proxies)) {
+      socket_close(fd);
+      return e;
+    }
     listeners_.reserve(listeners_.size() + 1);
     listener = new Listener(loop_, *this, fd, unix_path);
   } catch (const std::bad_alloc&) {
@@ -91,7 +121,8 @@ Error Server::start_listener(int fd, std::string_view unix_path, TlsContext* tls
     listener->close();
     return e;
   }
-  listener->set_tls(Ref<TlsContext>::share(tls));
+  listener->set_tls(Ref<TlsContext>::share(tls_of(c)));
+  listener->set_proxies(std::move(proxies));
   listeners_.push_back(listener);
   if (out != nullptr) *out = listener;
   return Error();

@@ -1,21 +1,39 @@
 #include "libws/server/server.hpp"
 
-#include "libws/net/transport_tls.hpp"
 #include "libws/protocol/handshake.hpp"
 #include "libws/protocol/origin.hpp"
+#include "libws/server/memory_budget.hpp"
 #include "libws/server/shutdown.hpp"
 
 #include <cassert>
 #include <new>
 
 namespace libws {
+namespace {
 
-Server::Server(Loop& loop, ServerOptions options) : loop_(loop), options_(std::move(options)) {
+// Also makes what the loop's connections share, now, so that accepting does not fail for it later.
+// Without random bytes, which nothing works without, any seed will do.
+uint64_t random_seed(Loop& loop) {
+  uint64_t seed = 0;
+  ConnShared::of(loop).resources.random.take(&seed, sizeof seed);
+  return seed;
+}
+
+}  // namespace
+
+Server::Server(Loop& loop, ServerOptions options)
+    : loop_(loop),
+      options_(std::move(options)),
+      addresses_(options_.max_connections_per_ip, options_.max_accept_rate_per_ip,
+                 random_seed(loop)) {
   for (const String& o : options_.origins) origin_views_.push_back(o);
   if (!options_.server_header.empty()) {
     options_.policy->limits.server_header = options_.server_header.c_str();
   }
-  ConnShared::of(loop);  // now, so that accepting does not fail for it later
+  if (options_.memory_budget != WS_UNLIMITED) {
+    budget_ = new MemoryBudget(loop, conns_, options_.memory_budget);
+    options_.policy->counts_memory = true;
+  }
   loop_.add_member(this);
 }
 
@@ -27,6 +45,8 @@ void Server::free() {
   if (linked()) unlink();
   if (shutdown_ != nullptr) std::exchange(shutdown_, nullptr)->cancel();
   close_listeners();
+  close_intros();
+  if (budget_ != nullptr) std::exchange(budget_, nullptr)->close();
   // The header text goes with this object, the connections' policy does not.
   options_.policy->limits.server_header = nullptr;
   while (Conn* c = conns_.pop_front()) {
@@ -41,47 +61,22 @@ void Server::on_loop_abandoned() {
   if (shutdown_ != nullptr) std::exchange(shutdown_, nullptr)->cancel();
   for (Listener* l : listeners_) l->abandon();
   listeners_.clear();
+  close_intros();
+  if (budget_ != nullptr) std::exchange(budget_, nullptr)->close();
   options_.policy->limits.server_header = nullptr;
   while (Conn* c = conns_.pop_front()) c->on_abandoned();
   unref();
 }
 
 void Server::abort_all() {
+  close_intros();
   for (Conn* c = conns_.front(); c != nullptr; c = conns_.next(c)) c->abort();
-}
-
-void Server::on_accept(Listener& from, int fd, const Address& peer) {
-  Conn* conn = nullptr;
-  try {
-    Transport transport(fd);
-    if (from.tls() != nullptr) {
-      TlsSession* tls = nullptr;
-      if (TlsSession::accept(*from.tls(), loop_.tls_buffers(), std::move(transport), &tls)) {
-        return loop_.log().write(WS_LOG_ERROR, "accept: %s", last_detail());
-      }
-      transport = Transport(fd, tls);
-    }
-    conn = new Conn(ConnShared::of(loop_), *this, options_.policy, Role::kServer,
-                    std::move(transport), peer);
-  } catch (const std::bad_alloc&) {
-    loop_.log().write(WS_LOG_ERROR, "accept: out of memory, the connection was dropped");
-    return;
-  }
-  conn->set_user(options_.user);
-  if (conn->start()) {
-    loop_.log().write(WS_LOG_ERROR, "accept: %s", last_detail());
-    conn->unref();
-    return;
-  }
-  conns_.push_back(conn);
-  ++held_;
-  totals_.accepted();
-  conn->unref();  // the loop holds it now
 }
 
 void Server::on_request(Conn& conn, Request& request) {
   Ref<Server> self = Ref<Server>::share(this);
   if (shutdown_ != nullptr) return conn.refuse(503, "shutting down");
+  name_client(conn, request);
   if (request.is_upgrade() && !origin_allowed(conn, request)) {
     return conn.refuse(403, "origin not allowed");
   }
@@ -122,13 +117,13 @@ void Server::on_ended(Conn& conn) {
 
 void Server::on_gone(Conn& conn) {
   List<Conn, ConnLink>::remove(&conn);
-  --held_;
-  if (shutdown_ != nullptr) {
-    if (conns_.empty()) shutdown_->finish();
-    return;
-  }
-  // A descriptor is free again, and a place: listeners that paused for either go on.
-  for (Listener* l : listeners_) l->resume();
+  addresses_.release(conn.peer(), loop_.fresh_now_us());
+  if (shutdown_ != nullptr && conns_.empty()) shutdown_->finish();
+  left();
+}
+
+void Server::on_memory(Conn&, int64_t bytes) {
+  if (budget_ != nullptr) budget_->changed(bytes);
 }
 
 ws_server_stats Server::stats() const {
@@ -163,6 +158,7 @@ Error Server::shut_down(uint16_t code, uint32_t timeout_ms, void (*done)(ws_serv
   auto* shutdown = new Shutdown(*this, done, arg);
   shutdown_ = shutdown;
   close_listeners();
+  close_intros();
   for (Conn* c = conns_.front(); c != nullptr; c = conns_.next(c)) {
     // Closing one that is still shaking hands drops it.
     (void)c->close(code, {}).failed();

@@ -7,12 +7,16 @@
 
 #include "libws/conn/conn.hpp"
 #include "libws/net/listener.hpp"
+#include "libws/protocol/forwarded.hpp"
+#include "libws/server/address_limits.hpp"
+#include "libws/server/proxy_intro.hpp"
 #include "libws/server/totals.hpp"
 
 #include <libws/server.h>
 
 namespace libws {
 
+class MemoryBudget;
 class Shutdown;
 
 struct ServerOptions {
@@ -22,11 +26,17 @@ struct ServerOptions {
   Vector<String> subprotocols;
   Vector<String> origins;
   uint32_t max_connections = 65536;
+  uint32_t max_connections_per_ip = WS_NEVER;
+  uint32_t max_accept_rate_per_ip = WS_NEVER;
+  uint64_t memory_budget = uint64_t{1} << 30;
+  AddressBlocks trusted_proxies;
+  ForwardedField proxy_field = ForwardedField::kXForwardedFor;
   String server_header;  // policy->limits.server_header points into it; "" = none
 };
 
 class Server final : public ConnOwner,
                      public AcceptSink,
+                     public IntroSink,
                      public LoopMember,
                      public RefCounted<Server>,
                      public Allocated {
@@ -38,7 +48,7 @@ class Server final : public ConnOwner,
   // The caller's reference goes too.
   void free();
   Error listen(const ws_listen_config& config, Listener** out);
-  Error listen_fd(int fd, Listener** out);
+  Error listen_fd(int fd, const ws_listen_config& config, Listener** out);
   size_t count() const { return opened_; }
   ws_server_stats stats() const;
   int each(int (*fn)(ws_conn* c, void* arg), void* arg);
@@ -52,10 +62,15 @@ class Server final : public ConnOwner,
   void on_opened(Conn& conn) override;
   void on_ended(Conn& conn) override;
   void on_gone(Conn& conn) override;
+  void on_memory(Conn& conn, int64_t bytes) override;
   // AcceptSink
   void on_accept(Listener& from, int fd, const Address& peer) override;
   bool can_accept() const override { return held_ < options_.max_connections; }
   void close_listener(Listener* listener) override;
+  // IntroSink
+  void on_introduced(ProxyIntro& intro, int fd, const PackedAddress& peer,
+                     uint64_t began_us) override;
+  void on_intro_failed(ProxyIntro& intro, const char* why) override;
   // LoopMember
   void on_loop_stop() override { abort_all(); }
   void on_loop_free() override { free(); }
@@ -65,10 +80,21 @@ class Server final : public ConnOwner,
   friend class RefCounted<Server>;
   ~Server();
 
-  Error start_listener(int fd, std::string_view unix_path, TlsContext* tls, Listener** out);
+  Error start_listener(int fd, std::string_view unix_path, const ws_listen_config& config,
+                       Listener** out);
   Error listen_tcp(const ws_listen_config& config, Listener** out);
   Error listen_unix(const ws_listen_config& config, Listener** out);
   void close_listeners();
+
+  // server_accept.cpp
+  void take(int fd, const PackedAddress& peer, TlsContext* tls, uint64_t began_us);
+  bool open(int fd, const PackedAddress& peer, TlsContext* tls, uint64_t began_us);
+  void left();
+  void close_intros();
+  void refuse_socket(int fd, const PackedAddress& peer, const char* why);
+  void log_refused_socket(const PackedAddress& peer, const char* why);
+  void name_client(const Conn& conn, Request& request) const;
+
   bool origin_allowed(const Conn& conn, const Request& request) const;
   void answer_by_default(Conn& conn, Request& request);
 
@@ -76,11 +102,16 @@ class Server final : public ConnOwner,
   ServerOptions options_;
   Vector<std::string_view> origin_views_;  // into options_.origins
   List<Conn, ConnLink> conns_;
+  List<ProxyIntro, IntroLink> intros_;  // not connections yet
+  AddressLimits addresses_;
+  MemoryBudget* budget_ = nullptr;  // null: none
   Vector<Listener*> listeners_;
   Shutdown* shutdown_ = nullptr;
   Totals totals_;
   size_t opened_ = 0;
   size_t held_ = 0;  // all connections, those still shaking hands or closing included
+  uint64_t refused_logged_us_ = 0;
+  uint64_t refused_unlogged_ = 0;
   bool freed_ = false;
 };
 // Errors: INVALID, when it has no certificate to show.  Null is plain, and fine.

@@ -278,6 +278,7 @@ typedef struct Net {
   ws_loop *loop;
   ws_server *server;
   uint16_t port;
+  uint16_t proxy_port; /* begin with a PROXY protocol header here */
   int opened, closed, messages, failed;
   ws_request *waiting;
   ws_message *kept;
@@ -311,10 +312,11 @@ static void net_defer(ws_request *r, void *user) {
 
 static int net_start(Net *net) {
   static const char *const list[] = {"chat", "other"};
+  static const char *const proxies[] = {"127.0.0.0/8", "unix:"};
   ws_handlers h;
   ws_server_config c;
   ws_listen_config lc;
-  ws_listener *ln;
+  ws_listener *ln, *proxied;
   memset(net, 0, sizeof *net);
   WS_INIT(&h);
   WS_INIT(&c);
@@ -328,12 +330,22 @@ static int net_start(Net *net) {
   c.subprotocols = list;
   c.subprotocol_count = 2;
   c.server_header = "a server header that needs memory";
+  c.trusted_proxies = proxies;
+  c.trusted_proxy_count = 2;
+  c.max_connections_per_ip = 9;
+  c.max_accept_rate_per_ip = 1000;
   lc.host = "127.0.0.1";
   if (!went_well(ws_loop_new(NULL, &net->loop))) return 0;
   if (went_well(ws_server_new(net->loop, &c, &net->server)) &&
       went_well(ws_server_listen(net->server, &lc, &ln))) {
     net->port = ws_listener_port(ln);
-    return 1;
+    lc.flags = WS_LISTEN_PROXY;
+    lc.proxy_from = proxies;
+    lc.proxy_from_count = 2;
+    if (went_well(ws_server_listen(net->server, &lc, &proxied))) {
+      net->proxy_port = ws_listener_port(proxied);
+      return 1;
+    }
   }
   assert_ok(ws_loop_free(net->loop));
   return 0;
@@ -368,14 +380,15 @@ static size_t talk(Net *net, int fd, const uint8_t *data, size_t len, size_t wan
   return got;
 }
 
-static int net_echo(size_t size, const char *head) {
+static int net_echo(size_t size, const char *proxy, const char *head) {
   Net net;
   Peer p;
   if (!net_start(&net)) return 0;
   uint8_t *wire = malloc(size + 64), *payload = calloc(1, size);
   size_t n = wire_client_frame(wire, FIN_BINARY, payload, size);
   size_t echo = size + (size < 126 ? 2 : size < 65536 ? 4 : 10);
-  peer_connect(&p, net.loop, net.port);
+  peer_connect(&p, net.loop, proxy[0] != '\0' ? net.proxy_port : net.port);
+  for (size_t i = 0; proxy[i] != '\0'; ++i) talk(&net, p.fd, (const uint8_t *)proxy + i, 1, 0);
   talk(&net, p.fd, (const uint8_t *)head, strlen(head), 100);
   if (net.waiting != NULL && !went_well(ws_request_accept(net.waiting, NULL))) {
     (void)ws_request_respond(net.waiting, 500, NULL, 0, "no", 2);
@@ -389,9 +402,13 @@ static int net_echo(size_t size, const char *head) {
   return net_stop(&net) && complete;
 }
 
-static int loop_echo(void) { return net_echo(300, WIRE_OPEN("/", "")); }
-static int loop_echo_big(void) { return net_echo(300000, WIRE_OPEN("/", "")); }
-static int loop_deferred(void) { return net_echo(20, WIRE_OPEN("/d", "")); }
+static int loop_echo(void) { return net_echo(300, "", WIRE_OPEN("/", "")); }
+static int loop_echo_big(void) { return net_echo(300000, "", WIRE_OPEN("/", "")); }
+static int loop_deferred(void) { return net_echo(20, "", WIRE_OPEN("/d", "")); }
+static int loop_proxied(void) {
+  return net_echo(20, "PROXY TCP4 10.0.0.1 10.0.0.2 10 20\r\n",
+                  WIRE_OPEN("/", "X-Forwarded-For: 10.0.0.3\r\n"));
+}
 
 static int stopped;
 static void net_done(ws_server *s, void *arg) {
@@ -444,6 +461,7 @@ SOCKET_SCENARIO_TEST(test_alloc_failure_in_loop_echo_of_a_big_message, loop_echo
 SOCKET_SCENARIO_TEST(test_alloc_failure_in_deferred_accept_is_reported_or_ends_it, loop_deferred)
 /* bad: 245 */
 SOCKET_SCENARIO_TEST(test_alloc_failure_in_refusal_and_shutdown, loop_refusal_and_shutdown)
+SOCKET_SCENARIO_TEST(test_alloc_failure_behind_proxies_is_reported_or_ends_it, loop_proxied)
 
 static void test_allocator_cannot_change_once_used(void **state) {
   (void)state;
@@ -461,6 +479,7 @@ int main(void) {
       cmocka_unit_test(test_alloc_failure_in_loop_echo_of_a_big_message),
       cmocka_unit_test(test_alloc_failure_in_deferred_accept_is_reported_or_ends_it),
       cmocka_unit_test(test_alloc_failure_in_refusal_and_shutdown),
+      cmocka_unit_test(test_alloc_failure_behind_proxies_is_reported_or_ends_it),
       cmocka_unit_test(test_allocator_cannot_change_once_used),
   };
   return cmocka_run_group_tests_name("alloc_failure", tests, set_hook, NULL);

@@ -36,9 +36,9 @@ void peer_use(Peer *p, ws_loop *loop, int fd) {
   fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
 }
 
-int peer_try_connect(Peer *p, ws_loop *loop, uint16_t port, int receive_bytes) {
+static int try_connect(Peer *p, ws_loop *loop, uint16_t port, const char *from, int receive_bytes) {
   int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  struct sockaddr_in to;
+  struct sockaddr_in to, self;
   memset(&to, 0, sizeof to);
   to.sin_family = AF_INET;
   to.sin_port = htons(port);
@@ -46,6 +46,12 @@ int peer_try_connect(Peer *p, ws_loop *loop, uint16_t port, int receive_bytes) {
   assert_true(fd >= 0);
   if (receive_bytes != 0) {
     setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &receive_bytes, sizeof receive_bytes);
+  }
+  memset(&self, 0, sizeof self);
+  self.sin_family = AF_INET;
+  if (from != NULL) {
+    assert_int_equal(inet_pton(AF_INET, from, &self.sin_addr), 1);
+    assert_int_equal(bind(fd, (struct sockaddr *)&self, sizeof self), 0);
   }
   if (connect(fd, (struct sockaddr *)&to, sizeof to) != 0) {
     int reason = errno;
@@ -56,6 +62,14 @@ int peer_try_connect(Peer *p, ws_loop *loop, uint16_t port, int receive_bytes) {
   setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
   peer_use(p, loop, fd);
   return 0;
+}
+
+int peer_try_connect(Peer *p, ws_loop *loop, uint16_t port, int receive_bytes) {
+  return try_connect(p, loop, port, NULL, receive_bytes);
+}
+
+int peer_try_connect_from(Peer *p, ws_loop *loop, uint16_t port, const char *from) {
+  return try_connect(p, loop, port, from, 0);
 }
 
 void peer_connect(Peer *p, ws_loop *loop, uint16_t port) {

@@ -27,6 +27,8 @@ int run_until(ws_loop *loop, const volatile int *flag, unsigned max_ms);
 void run_for(ws_loop *loop, unsigned ms);
 
 void peer_connect(Peer *p, ws_loop *loop, uint16_t port);
+/* The same from an address of this machine's, such as "127.0.0.2". */
+int peer_try_connect_from(Peer *p, ws_loop *loop, uint16_t port, const char *from);
 void peer_connect_v6(Peer *p, ws_loop *loop, uint16_t port);
 /* 0 or an errno; a leading '@' is an abstract name. */
 int peer_try_unix(Peer *p, ws_loop *loop, const char *path);
