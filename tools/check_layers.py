@@ -38,6 +38,8 @@ PUBLIC = {
     "conn.h": "conn",
     "server.h": "server",
     "metrics.h": "server",
+    "pool.h": "server",
+    "handover.h": "server",
     "client.h": "client",
     "sync.h": "client",
     "hub.h": "pubsub",
@@ -91,6 +93,7 @@ DOORS = [
             "net/*",
             "conn/*",
             "pubsub/*",
+            "server/pool*",
             # pthread_atfork(), so that a child does not repeat its parent's masks.
             "protocol/random_pool.cpp:pthread.h",
         ],

@@ -30,7 +30,7 @@ static void on_message(ws_conn *c, ws_opcode op, const void *data, size_t len, v
     ws_conn_close(c, 1011, "out of memory");
     return;
   }
-  ws_server_each(n->serve->server, deliver, &d);
+  ws_server_each(ws_pool_server(n->serve->pool, 0), deliver, &d);
   ws_message_unref(d.message);
 }
 

@@ -7,13 +7,14 @@
 
 #include "../command.h"
 #include "serve.h"
+#include "sockets.h"
 #include "tls.h"
 
 static int is_any_address(const char *host) {
   return host[0] == '\0' || strcmp(host, "0.0.0.0") == 0 || strcmp(host, "::") == 0;
 }
 
-static int listen_at(struct serve *s, const struct address *at, ws_listener **out) {
+static int listen_at(struct serve *s, const struct address *at, ws_pool_listener **out) {
   ws_listen_config cfg;
   WS_INIT(&cfg);
   if (at->unix_path != NULL) {
@@ -23,7 +24,7 @@ static int listen_at(struct serve *s, const struct address *at, ws_listener **ou
     cfg.port = at->port;
   }
   cfg.tls = s->tls;
-  return ws_server_listen(s->server, &cfg, out);
+  return ws_pool_listen(s->pool, &cfg, WS_SPREAD_HANDOVER, out);
 }
 
 /* "ws: listening on ws://127.0.0.1:9001/", with the page's address if there is one.  An address
@@ -47,20 +48,39 @@ static void announce(const struct serve *s, const struct address *at, unsigned p
   tls_hint(s, url);
 }
 
-int listen_all(struct serve *s) {
-  unsigned ports[kMaxListen] = {0};
-  char metrics[kMaxMetricsUrl];
+static int listen_as_asked(struct serve *s) {
   for (size_t i = 0; i < s->settings.listen_count; i++) {
-    if (listen_at(s, &s->settings.listen[i], &s->listeners[i]) < 0) {
+    if (listen_at(s, &s->settings.listen[i], &s->served[i].listener) < 0) {
       return failure(SERVE_COMMAND, "cannot listen: %s", ws_last_detail());
     }
-    ports[i] = ws_listener_port(s->listeners[i]);
+    s->served_count++;
   }
-  int status = metrics_listen(s, metrics);
+  return EXIT_DONE;
+}
+
+static void announce_inherited(const struct serve *s, const struct served *served) {
+  struct address at;
+  if (parse_address(served->text, &at) == NULL) {
+    announce(s, &at, at.port);
+  } else {
+    printf("ws: listening on %s\n", served->text);
+  }
+}
+
+int listen_all(struct serve *s) {
+  char metrics[kMaxMetricsUrl];
+  int status = sockets_inherit(s);
+  int inherited = s->served_count != 0;
+  if (status == EXIT_DONE && !inherited) status = listen_as_asked(s);
+  if (status == EXIT_DONE) status = metrics_listen(s, metrics);
   if (status != EXIT_DONE) return status;
   /* Only now: a line that was printed stays true. */
-  for (size_t i = 0; i < s->settings.listen_count; i++) {
-    announce(s, &s->settings.listen[i], ports[i]);
+  for (size_t i = 0; i < s->served_count; i++) {
+    if (inherited) {
+      announce_inherited(s, &s->served[i]);
+    } else {
+      announce(s, &s->settings.listen[i], ws_pool_port(s->served[i].listener));
+    }
   }
   if (metrics[0] != '\0') printf("ws: metrics on %s\n", metrics);
   if (fflush(stdout) == EOF) {

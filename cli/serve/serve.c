@@ -7,7 +7,10 @@
 #include <string.h>
 
 #include "../command.h"
+#include "notify.h"
 #include "session.h"
+#include "sockets.h"
+#include "stop.h"
 #include "tls.h"
 
 /* Kept apart from the library's defaults because the longest message here is larger: with
@@ -51,16 +54,17 @@ static void print_library_line(void *user, ws_log_level level, const char *line,
   fprintf(stderr, "ws: %.*s\n", (int)len, line);
 }
 
-static int make_loop(struct serve *s) {
+static ws_loop_config loop_config(const struct serve *s) {
   ws_loop_config cfg;
   WS_INIT(&cfg);
   /* Not INFO: session.c says more about each connection than the library can. */
   cfg.log_level = s->settings.verbosity == VERBOSE ? WS_LOG_WARN : WS_LOG_ERROR;
   cfg.log = print_library_line;
-  return ws_loop_new(&cfg, &s->loop);
+  return cfg;
 }
 
-static int make_server(struct serve *s) {
+static int make_pool(struct serve *s, const ws_loop_config *loop) {
+  ws_pool_config pool;
   ws_conn_config conn;
   ws_handlers handlers = session_handlers(s);
   ws_server_config cfg;
@@ -75,21 +79,31 @@ static int make_server(struct serve *s) {
   cfg.origin_count = s->settings.origin_count;
   cfg.subprotocols = s->settings.subprotocols;
   cfg.subprotocol_count = s->settings.subprotocol_count;
-  return ws_server_new(s->loop, &cfg, &s->server);
+  WS_INIT(&pool);
+  pool.threads = s->settings.threads; /* 0: the library's idea is ours */
+  pool.loop = loop;
+  pool.server = &cfg;
+  pool.on_stop = on_thread_end;
+  pool.user = s;
+  return ws_pool_new(&pool, &s->pool);
 }
 
 static int serve(struct serve *s) {
   int status = tls_load(s);
   if (status != EXIT_DONE) return status;
-  if (make_loop(s) < 0) {
+  const ws_loop_config loop = loop_config(s);
+  if (ws_loop_new(&loop, &s->loop) < 0) {
     return failure(SERVE_COMMAND, "cannot make an event loop: %s", ws_last_detail());
   }
-  if (make_server(s) < 0) {
+  if (make_pool(s, &loop) < 0) {
     return failure(SERVE_COMMAND, "cannot make the server: %s", ws_last_detail());
   }
   catch_stop_signals(s); /* before anybody can know from the printed line that it runs */
   status = listen_all(s);
-  return status == EXIT_DONE ? run_until_stopped(s) : status;
+  if (status == EXIT_DONE) status = sockets_offer(s);
+  if (status != EXIT_DONE) return status;
+  notify_ready();
+  return run_until_stopped(s);
 }
 
 int serve_command(int argc, char **argv) {
@@ -105,8 +119,11 @@ int serve_command(int argc, char **argv) {
     }
   }
   status = serve(&s);
+  sockets_keep(&s);
+  ws_takeover_free(s.takeover);
+  ws_pool_free(s.pool); /* on_close of what is left frees sessions */
+  ws_loop_free(s.loop);
   ws_tls_unref(s.tls);
-  ws_loop_free(s.loop); /* and with it the server; on_close of what is left frees sessions */
   if (s.mode->stop != NULL) s.mode->stop();
   site_close(&s.site);
   return status;

@@ -1,9 +1,11 @@
 /*
  * A running `ws serve`, and what a mode (echo, broadcast, chat) has to provide.
  *
- * One thread, one loop, one server.  A mode is a table of connection callbacks; http.c answers
- * requests, session.c keeps and logs what is known about a connection, listen.c opens and
- * announces the addresses, tls.c has the certificate, stop.c ends it all.
+ * A pool of threads serves; the main thread has a loop of its own for signals and for who takes the
+ * sockets over.  A mode is a table of connection callbacks, called on the pool's threads; http.c
+ * answers requests, session.c keeps and logs what is known about a connection, listen.c opens and
+ * announces the addresses, sockets.c gets them from others, tls.c has the certificate, notify.c
+ * talks to systemd, stop.c ends it all.
  */
 #ifndef WS_CLI_SERVE_SERVE_H
 #define WS_CLI_SERVE_SERVE_H
@@ -39,19 +41,32 @@ extern const struct mode echo_mode;
 extern const struct mode broadcast_mode;
 extern const struct mode chat_mode;
 
+enum { kMaxServedText = 320 };
+
+/* An address that is served, as --listen would say it. */
+struct served {
+  char text[kMaxServedText];
+  ws_pool_listener *listener;
+};
+
 struct serve {
   struct settings settings;
   const struct mode *mode;
   struct site site; /* the files of --static */
-  ws_loop *loop;
-  ws_server *server;
-  ws_listener *listeners[kMaxListen]; /* as settings.listen */
-  ws_server *metrics;                 /* NULL without --metrics */
-  ws_tls *tls;                        /* NULL = plain */
-  int stopped;                        /* the graceful stop is complete */
+  ws_loop *loop;    /* the main thread's; no connection is on it */
+  ws_pool *pool;
+  struct served served[WS_HANDOVER_MAX];
+  size_t served_count;
+  ws_takeover *takeover; /* while the process before this one waits for it to be ready */
+  ws_handover *handover; /* NULL = no --takeover */
+  ws_server *metrics;    /* on the main thread's loop; NULL without --metrics */
+  ws_tls *tls;           /* NULL = plain */
+  int stop_code;         /* a graceful stop is due; of the Close frames.  0 = not */
+  int stopped;           /* the pool has ended */
 };
 
-/* listen.c: open all addresses, then print where.  Returns an exit status. */
+/* listen.c: open all addresses unless others have given some, then print where.  Returns an exit
+ * status. */
 int listen_all(struct serve *s);
 
 enum { kMaxMetricsUrl = kMaxHost + 64 };
@@ -61,11 +76,5 @@ int metrics_listen(struct serve *s, char where[kMaxMetricsUrl]);
 
 /* http.c: on_request of the server; `user` is the struct serve. */
 void answer_request(ws_request *r, void *user);
-
-/* stop.c: from the first call on, SIGINT and SIGTERM end run_until_stopped(), gracefully the
- * first time and at once the second, and SIGHUP loads certificates of files again.  That returns an
- * exit status. */
-void catch_stop_signals(struct serve *s);
-int run_until_stopped(struct serve *s);
 
 #endif /* WS_CLI_SERVE_SERVE_H */

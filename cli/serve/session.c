@@ -77,7 +77,7 @@ static void log_close(const ws_conn *c, const struct session *n, const ws_close_
   char line[1024];
   char deflated[kMaxDeflated];
   ws_conn_stats stats;
-  uint64_t ms = ws_loop_now(n->serve->loop) - n->opened_ms;
+  uint64_t ms = ws_loop_now(ws_conn_loop(c)) - n->opened_ms;
   WS_INIT(&stats);
   ws_conn_get_stats(c, &stats);
   describe_deflated(c, deflated);
@@ -113,7 +113,7 @@ void log_request(const struct serve *s, const ws_request *r, int status, size_t 
 
 static void on_open(ws_conn *c, void *user) {
   struct session *n = user;
-  n->opened_ms = ws_loop_now(n->serve->loop);
+  n->opened_ms = ws_loop_now(ws_conn_loop(c));
   if (n->serve->settings.verbosity == VERBOSE) log_open(c, n);
   if (n->serve->mode->handlers.on_open != NULL) n->serve->mode->handlers.on_open(c, user);
 }

@@ -52,6 +52,14 @@ static const char help[] =
     "      --idle SECONDS       drop a connection that was silent this long and did\n"
     "                           not answer a ping either; 0 = never [40]\n"
     "\n"
+    "Operation:\n"
+    "      --threads N          serve with N threads; 0 = one for each processor [1]\n"
+    "      --takeover PATH      take the sockets over from the 'ws serve' that offers\n"
+    "                           them at the unix socket PATH, if there is one; it then\n"
+    "                           stops (code 1012).  Then offer them there\n"
+    "      --drain-spread SECONDS\n"
+    "                           spread the Close frames over this time when stopping [0]\n"
+    "\n"
     "Output:\n"
     "      --metrics HOST:PORT  the figures for Prometheus, at /metrics there\n"
     "  -q, --quiet              nothing but the addresses and errors\n"
@@ -62,6 +70,7 @@ static const char help[] =
     "with 200 \"ok\".\n"
     "SIGINT or SIGTERM closes all connections (code 1001) and stops the server; a\n"
     "second one stops it at once.\n"
+    "Sockets passed by systemd (LISTEN_FDS), or taken over, are used instead of --listen.\n"
     "\n"
     "Examples:\n"
     "  ws serve                     echo on ws://127.0.0.1:9001/\n"
@@ -91,6 +100,9 @@ enum option_name {
   TLS_MIN,
   SELF_SIGNED,
   SELF_SIGNED_OUT,
+  THREADS,
+  TAKEOVER,
+  DRAIN_SPREAD,
   QUIET_OUTPUT,
   VERBOSE_OUTPUT,
   METRICS,
@@ -117,6 +129,9 @@ static const struct option table[] = {
     [TLS_MIN] = {0, "tls-min", 1},
     [SELF_SIGNED] = {0, "self-signed", MAYBE_VALUE},
     [SELF_SIGNED_OUT] = {0, "self-signed-out", 1},
+    [THREADS] = {0, "threads", 1},
+    [TAKEOVER] = {0, "takeover", 1},
+    [DRAIN_SPREAD] = {0, "drain-spread", 1},
     [QUIET_OUTPUT] = {'q', "quiet", 0},
     [VERBOSE_OUTPUT] = {'v', "verbose", 0},
     [METRICS] = {0, "metrics", 1},
@@ -228,6 +243,24 @@ static int apply_tls(struct settings *s, struct choices *c, int option, const ch
   return SETTINGS_READ;
 }
 
+static int apply_operation(struct settings *s, int option, const char *value) {
+  switch (option) {
+    case THREADS:
+      if (parse_count(value, kMaxThreads, &s->threads)) return SETTINGS_READ;
+      return usage_error(SERVE_COMMAND, "--threads '%s': write a number from 0 to %d", value,
+                         (int)kMaxThreads);
+    case TAKEOVER:
+      if (value[0] != '\0') {
+        s->takeover = value;
+        return SETTINGS_READ;
+      }
+      return usage_error(SERVE_COMMAND, "--takeover '': write the path of a unix socket");
+    default:
+      if (parse_seconds(value, &s->drain_spread_ms)) return SETTINGS_READ;
+      return usage_error(SERVE_COMMAND, "--drain-spread '%s': write seconds", value);
+  }
+}
+
 static int apply(struct settings *s, struct choices *c, int option, const char *value) {
   static const char modes[] = "--echo, --broadcast and --chat";
   static const char outputs[] = "--quiet and --verbose";
@@ -249,6 +282,9 @@ static int apply(struct settings *s, struct choices *c, int option, const char *
     case SUBPROTOCOL: return add_subprotocol(s, value);
     case DEFLATE: return read_deflate(&s->deflate, value);
     case DEFLATE_LEVEL: return read_deflate_level(&s->deflate, value);
+    case THREADS:
+    case TAKEOVER:
+    case DRAIN_SPREAD: return apply_operation(s, option, value);
     case QUIET_OUTPUT: return choose(&c->verbosity_chosen, &c->verbosity, QUIET, outputs);
     case VERBOSE_OUTPUT: return choose(&c->verbosity_chosen, &c->verbosity, VERBOSE, outputs);
     case METRICS: return read_metrics(s, value);
@@ -281,6 +317,8 @@ static int check(const struct settings *s, const struct choices *c) {
     problem = "--self-signed-out needs --self-signed";
   } else if (s->deflate.level != 0 && s->deflate.mode == WS_DEFLATE_OFF) {
     problem = "choose one of --deflate off and --deflate-level";
+  } else if (s->mode != MODE_ECHO && s->threads != 1) {
+    problem = "--chat and --broadcast run on one thread: leave out --threads, or say 1";
   }
   return problem == NULL ? SETTINGS_READ : usage_error(SERVE_COMMAND, "%s", problem);
 }
@@ -293,6 +331,7 @@ int settings_read(struct settings *out, int argc, char **argv) {
   int option;
 
   memset(out, 0, sizeof *out);
+  out->threads = 1;
   while ((option = options_next(&reader, &value)) >= 0) {
     int status = apply(out, &choices, option, value);
     if (status != SETTINGS_READ) return status;

@@ -13,7 +13,7 @@
 
 #define SERVE_COMMAND "ws serve" /* how it calls itself in complaints */
 
-enum { kMaxListen = 16, kMaxOrigins = 64, kMaxSubprotocols = 32 };
+enum { kMaxListen = 16, kMaxOrigins = 64, kMaxSubprotocols = 32, kMaxThreads = 1024 };
 
 enum verbosity { QUIET = -1, NORMAL = 0, VERBOSE = 1 };
 
@@ -50,6 +50,9 @@ struct settings {
   size_t subprotocol_count;
   struct deflate_settings deflate;
   struct tls_settings tls;
+  uint32_t threads;     /* 0 = one for each processor */
+  const char *takeover; /* NULL = no handing over */
+  uint32_t drain_spread_ms;
   enum verbosity verbosity;
 };
 

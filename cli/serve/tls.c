@@ -64,8 +64,8 @@ void tls_reload(struct serve *s) {
   ws_tls *fresh = NULL;
   char reason[512];
   const char *problem = load_files(&s->settings.tls, &fresh, reason, sizeof reason);
-  for (size_t i = 0; problem == NULL && i < s->settings.listen_count; i++) {
-    if (ws_listener_set_tls(s->listeners[i], fresh) < 0) problem = ws_last_detail();
+  for (size_t i = 0; problem == NULL && i < s->served_count; i++) {
+    if (ws_pool_set_tls(s->served[i].listener, fresh) < 0) problem = ws_last_detail();
   }
   if (problem != NULL) {
     fprintf(stderr, "ws: reload failed, the old certificate stays in use: %s\n", problem);

@@ -175,9 +175,14 @@ typedef struct ws_tls ws_tls;           /* shared */
 typedef struct ws_conn ws_conn;         /* shared */
 typedef struct ws_server ws_server;     /* owner  */
 typedef struct ws_listener ws_listener; /* owned by its server */
+typedef struct ws_pool ws_pool;         /* owner  */
+typedef struct ws_handover ws_handover; /* owner  */
+typedef struct ws_takeover ws_takeover; /* owner  */
 typedef struct ws_client ws_client;     /* owner  */
 typedef struct ws_sync ws_sync;         /* owner  */
 typedef struct ws_hub ws_hub;           /* shared */
+
+typedef struct ws_pool_listener ws_pool_listener; /* owned by its pool */
 
 typedef struct ws_tls_info ws_tls_info; /* tls.h: how a connection is secured */
 typedef struct ws_handlers ws_handlers; /* conn.h: the callbacks of a connection */

@@ -128,16 +128,39 @@ WS_API int ws_listener_set_tls(ws_listener *ln, ws_tls *tls);
 WS_API uint16_t ws_listener_port(const ws_listener *ln); /* 0 for unix */
 WS_API void ws_listener_close(ws_listener *ln);          /* open connections go on */
 
-WS_API size_t ws_server_count(const ws_server *s); /* connections between on_open and on_close */
+/* The listening descriptor, to hand to another process: do not close it or accept from it.  -1 for
+ * NULL. */
+WS_API int ws_listener_fd(const ws_listener *ln);
+/* Another process serves the socket file from now on: closing leaves it where it is.
+ * Thread: any. */
+WS_API void ws_listener_leave_file(ws_listener *ln);
+
+/* Connections between on_open and on_close.  Thread: any, while the server is not freed. */
+WS_API size_t ws_server_count(const ws_server *s);
 
 /* Visit open connections.  fn may send, close or abort any of them, and free the server, but not
  * run or free the loop; those that open meanwhile are not visited.  fn returns 0 to go on, anything
  * else to stop, and that value is returned. */
 WS_API int ws_server_each(ws_server *s, int (*fn)(ws_conn *c, void *arg), void *arg);
 
-/* Graceful stop: no new connections, Close(code) to all, abort what remains after timeout_ms,
- * then done(s, arg) once from the loop; done may free the server and may be NULL.
- * Errors: STATE (already shutting down), INVALID (code). */
+typedef struct ws_drain {
+  size_t size;         /* WS_INIT */
+  uint16_t code;       /* of the Close frames, RFC 6455 7.4.1 [1001, going away] */
+  const char *reason;  /* UTF-8, at most 123 bytes; NULL = none */
+  uint32_t spread_ms;  /* the Close frames leave evenly over this time, the oldest connection's
+                          first, so that clients do not all come back at once [0] */
+  uint32_t timeout_ms; /* after that, and then what remains is aborted; WS_NEVER: not [10000] */
+} ws_drain;
+
+/* Graceful stop: the listeners close at once; requests under way and those that still come on
+ * accepted connections get 503 with Connection: close; open connections get a Close.  Once all are
+ * gone, done(s, arg) once from the loop; done may free the server and may be NULL.  `how` NULL: all
+ * defaults.  Errors: STATE (already shutting down), INVALID (code, reason, times), NOMEM. */
+WS_API int ws_server_drain(ws_server *s, const ws_drain *how, void (*done)(ws_server *s, void *arg),
+                           void *arg);
+
+/* The same with all Close frames at once, and with timeout_ms as it is: 0 gives nobody time to
+ * answer.  Errors: STATE (already shutting down), INVALID (code, time), NOMEM. */
 WS_API int ws_server_shutdown(ws_server *s, uint16_t code, uint32_t timeout_ms,
                               void (*done)(ws_server *s, void *arg), void *arg);
 

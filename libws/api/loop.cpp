@@ -23,35 +23,42 @@ Error turned(Loop* loop, Error result) {
 
 }  // namespace
 
+Error libws::make_loop(const ws_loop_config* cfg, std::unique_ptr<Loop>* out) {
+  ws_loop_config c;
+  if (Error e = read_config(cfg, &c, "ws_loop_config")) return e;
+  LoopConfig config;
+  config.poller = c.poller;
+  if (c.read_bytes != 0) config.read_bytes = c.read_bytes;
+  if (c.max_events != 0) config.max_events = c.max_events;
+  constexpr uint32_t kMinRead = 4 * 1024, kMaxRead = 16 * 1024 * 1024, kMaxEvents = 1 << 20;
+  if (config.read_bytes < kMinRead || config.read_bytes > kMaxRead) {
+    return fail(WS_ERR_INVALID, "read_bytes is %u, not 4 KiB to 16 MiB", config.read_bytes);
+  }
+  if (config.max_events > kMaxEvents) {
+    return fail(WS_ERR_INVALID, "max_events is %u, at most %u", config.max_events, kMaxEvents);
+  }
+  if ((c.flags & ~uint32_t{WS_LOOP_TIME_CALLBACKS}) != 0) {
+    return fail(WS_ERR_UNSUPPORTED, "ws_loop_config.flags: 0x%x", c.flags);
+  }
+  config.time_callbacks = (c.flags & WS_LOOP_TIME_CALLBACKS) != 0;
+  config.log = Log(c.log_level, c.log, c.log_user);
+  std::unique_ptr<Loop> loop;
+  if (Error e = Loop::create(config, &loop)) return e;
+  if (c.deflate_budget_bytes != 0) {
+    ConnShared::of(*loop).resources.deflate.set_budget(c.deflate_budget_bytes);
+  }
+  if (c.trace != nullptr) {
+    ConnShared::of(*loop).tracer.reset(new Tracer(c.trace, c.trace_user));
+  }
+  *out = std::move(loop);
+  return Error();
+}
+
 int ws_loop_new(const ws_loop_config* cfg, ws_loop** out) {
   return guarded([&] {
     if (out == nullptr) return null_argument("out");
-    ws_loop_config c;
-    if (Error e = read_config(cfg, &c, "ws_loop_config")) return e;
-    LoopConfig config;
-    config.poller = c.poller;
-    if (c.read_bytes != 0) config.read_bytes = c.read_bytes;
-    if (c.max_events != 0) config.max_events = c.max_events;
-    constexpr uint32_t kMinRead = 4 * 1024, kMaxRead = 16 * 1024 * 1024, kMaxEvents = 1 << 20;
-    if (config.read_bytes < kMinRead || config.read_bytes > kMaxRead) {
-      return fail(WS_ERR_INVALID, "read_bytes is %u, not 4 KiB to 16 MiB", config.read_bytes);
-    }
-    if (config.max_events > kMaxEvents) {
-      return fail(WS_ERR_INVALID, "max_events is %u, at most %u", config.max_events, kMaxEvents);
-    }
-    if ((c.flags & ~uint32_t{WS_LOOP_TIME_CALLBACKS}) != 0) {
-      return fail(WS_ERR_UNSUPPORTED, "ws_loop_config.flags: 0x%x", c.flags);
-    }
-    config.time_callbacks = (c.flags & WS_LOOP_TIME_CALLBACKS) != 0;
-    config.log = Log(c.log_level, c.log, c.log_user);
     std::unique_ptr<Loop> loop;
-    if (Error e = Loop::create(config, &loop)) return e;
-    if (c.deflate_budget_bytes != 0) {
-      ConnShared::of(*loop).resources.deflate.set_budget(c.deflate_budget_bytes);
-    }
-    if (c.trace != nullptr) {
-      ConnShared::of(*loop).tracer.reset(new Tracer(c.trace, c.trace_user));
-    }
+    if (Error e = make_loop(cfg, &loop)) return e;
     *out = to_handle(loop.release());
     return Error();
   });

@@ -1,10 +1,14 @@
-// The timer behind ws_timer: a deadline on a loop's wheel and a function to call.
+// Making a loop from its config; the timer behind ws_timer: a deadline on a loop's wheel and a
+// function to call.
 #pragma once
 
 #include "libws/base/handle.hpp"
 #include "libws/net/loop.hpp"
 
 namespace libws {
+
+// Throws std::bad_alloc.  Errors: those of ws_loop_new().
+Error make_loop(const ws_loop_config* cfg, std::unique_ptr<Loop>* out);
 
 class UserTimer final : public TimerNode, public LoopMember, public Allocated {
  public:

@@ -1,4 +1,4 @@
-#include "libws/server/server.hpp"
+#include "libws/api/server.hpp"
 
 #include "libws/api/config.hpp"
 #include "libws/api/guard.hpp"
@@ -53,7 +53,9 @@ Error read_guard(const ws_server_config& c, ServerOptions* out) {
   return Error();
 }
 
-Error read_options(const ws_server_config& c, ServerOptions* out) {
+}  // namespace
+
+Error libws::read_server_options(const ws_server_config& c, ServerOptions* out) {
   if (Error e = read_policy(c.conn, c.handlers, &out->policy)) return e;
   out->user = c.user;
   out->on_request = c.on_request;
@@ -77,7 +79,15 @@ Error read_options(const ws_server_config& c, ServerOptions* out) {
   return Error();
 }
 
-}  // namespace
+Error libws::read_drain(const ws_drain* in, DrainOptions* out) {
+  ws_drain c;
+  if (Error e = read_config(in, &c, "ws_drain")) return e;
+  if (c.code != 0) out->code = c.code;
+  if (c.reason != nullptr) out->reason = c.reason;
+  out->spread_ms = c.spread_ms;
+  if (c.timeout_ms != 0) out->timeout_ms = c.timeout_ms;
+  return Error();
+}
 
 int ws_server_new(ws_loop* l, const ws_server_config* cfg, ws_server** out) {
   return guarded([&] {
@@ -86,7 +96,7 @@ int ws_server_new(ws_loop* l, const ws_server_config* cfg, ws_server** out) {
     ws_server_config c;
     if (Error e = read_config(cfg, &c, "ws_server_config")) return e;
     ServerOptions options;
-    if (Error e = read_options(c, &options)) return e;
+    if (Error e = read_server_options(c, &options)) return e;
     *out = to_handle(new Server(*from_handle<Loop>(l), std::move(options)));
     return Error();
   });
@@ -153,10 +163,31 @@ int ws_server_each(ws_server* s, int (*fn)(ws_conn* c, void* arg), void* arg) {
   return impl(s)->each(fn, arg);
 }
 
+int ws_listener_fd(const ws_listener* ln) {
+  return ln != nullptr ? from_handle<Listener>(ln)->listening_fd() : -1;
+}
+
+void ws_listener_leave_file(ws_listener* ln) {
+  if (ln != nullptr) from_handle<Listener>(ln)->leave_file();
+}
+
+int ws_server_drain(ws_server* s, const ws_drain* how, void (*done)(ws_server* s, void* arg),
+                    void* arg) {
+  return guarded([&] {
+    if (s == nullptr) return null_argument("server");
+    DrainOptions options;
+    if (Error e = read_drain(how, &options)) return e;
+    return impl(s)->drain(std::move(options), done, arg);
+  });
+}
+
 int ws_server_shutdown(ws_server* s, uint16_t code, uint32_t timeout_ms,
                        void (*done)(ws_server* s, void* arg), void* arg) {
   return guarded([&] {
     if (s == nullptr) return null_argument("server");
-    return impl(s)->shut_down(code, timeout_ms, done, arg);
+    DrainOptions how;
+    how.code = code;
+    how.timeout_ms = timeout_ms;
+    return impl(s)->drain(std::move(how), done, arg);
   });
 }

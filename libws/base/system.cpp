@@ -4,6 +4,7 @@
 #include "libws/base/crypto.hpp"
 
 #include <pthread.h>
+#include <sched.h>
 #include <unistd.h>
 #include <cerrno>
 #include <csignal>
@@ -22,6 +23,15 @@ namespace {
 constexpr size_t kThreadStackBytes = size_t{512} << 10;
 
 }  // namespace
+
+uint32_t processors() {
+#ifdef __linux__
+  cpu_set_t set;  // of 1,024; with more processors than that the call fails
+  if (sched_getaffinity(0, sizeof set, &set) == 0) return static_cast<uint32_t>(CPU_COUNT(&set));
+#endif
+  const long online = sysconf(_SC_NPROCESSORS_ONLN);
+  return online > 0 ? static_cast<uint32_t>(online) : 1;
+}
 
 namespace real {
 
@@ -105,21 +115,31 @@ int getaddrinfo(const char* host, const char* service, const addrinfo* hints, ad
 
 void freeaddrinfo(addrinfo* list) { ::freeaddrinfo(list); }
 
+// The thread inherits the mask: the program's signals are its own threads' to handle.
+static int start_masked(pthread_t* out, const pthread_attr_t* attributes, void* (*run)(void*),
+                        void* arg) {
+  sigset_t all, before;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &before);
+  int rc = pthread_create(out, attributes, run, arg);
+  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  return rc;
+}
+
 int start_thread(void* (*run)(void*), void* arg) {
   pthread_attr_t attributes;
   if (int e = pthread_attr_init(&attributes)) return e;
   pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
   // A failure (the program's thread-local data needs more) leaves the default, which does too.
   pthread_attr_setstacksize(&attributes, kThreadStackBytes);
-  // The thread inherits the mask: the program's signals are its own threads' to handle.
-  sigset_t all, before;
-  sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, &before);
   pthread_t thread;
-  int rc = pthread_create(&thread, &attributes, run, arg);
-  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  int rc = start_masked(&thread, &attributes, run, arg);
   pthread_attr_destroy(&attributes);
   return rc;
+}
+
+int start_joinable(pthread_t* out, void* (*run)(void*), void* arg) {
+  return start_masked(out, nullptr, run, arg);
 }
 
 }  // namespace real

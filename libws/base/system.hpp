@@ -7,6 +7,7 @@
 
 #include <netdb.h>
 #include <poll.h>
+#include <pthread.h>
 #include <sys/socket.h>
 #include <sys/types.h>
 #include <sys/uio.h>
@@ -49,7 +50,12 @@ struct System {
   void (*freeaddrinfo)(addrinfo* list);
   // Runs run(arg) on a new thread, detached and with all signals blocked; 0, or an errno.
   int (*start_thread)(void* (*run)(void*), void* arg);
+  // The same with a thread to be joined, and room on its stack for the program's own callbacks.
+  int (*start_joinable)(pthread_t* out, void* (*run)(void*), void* arg);
 };
+
+// How many threads can run at a time: the processors this process may use, at least 1.
+uint32_t processors();
 
 // What the operating system really does.
 namespace real {
@@ -81,6 +87,7 @@ int poll(pollfd* fds, nfds_t count, int timeout_ms);
 int getaddrinfo(const char* host, const char* service, const addrinfo* hints, addrinfo** out);
 void freeaddrinfo(addrinfo* list);
 int start_thread(void* (*run)(void*), void* arg);
+int start_joinable(pthread_t* out, void* (*run)(void*), void* arg);
 }  // namespace real
 
 inline constexpr System kRealSystem = {
@@ -92,6 +99,7 @@ inline constexpr System kRealSystem = {
     real::epoll_create, real::epoll_ctl,   real::epoll_wait,
 #endif
     real::poll,         real::getaddrinfo, real::freeaddrinfo, real::start_thread,
+    real::start_joinable,
 };
 
 #ifdef LIBWS_TESTING

@@ -280,6 +280,14 @@ Error Conn::close(uint16_t code, std::string_view reason) {
   return Error();
 }
 
+Error Conn::turn_away(const char* why) {
+  if (Error e = enter("turn away")) return e;
+  if (Error e = engine_.turn_away(why)) return e;
+  asked_to_close_ = true;
+  if (!pumping_) tell_later();
+  return Error();
+}
+
 Error Conn::set_chunks(bool on) {
   if (Error e = enter("set_chunks")) return e;
   if (on ? handlers_->on_chunk == nullptr : handlers_->on_message == nullptr) {

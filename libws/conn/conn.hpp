@@ -106,6 +106,8 @@ class Conn final : public Watcher,
   // ---- for the owner ----
   // The library's own answer to the request that on_request() got.
   void refuse(int status, const char* why) { engine_.refuse(status, why); }
+  // The same for one that is still shaking hands, outside a callback too; see Engine::turn_away().
+  Error turn_away(const char* why);
   bool opened() const { return opened_ && !closed_given_; }  // between on_open and on_close
   bool above_high() const { return unwritten() > policy_->limits.send_high; }
   // Calls on_drained() once the queue is short, although no send has reported BACKPRESSURE.

@@ -55,7 +55,7 @@ void Listener::abandon() {
 }
 
 void Listener::remove_socket_file() {
-  if (unix_path_[0] == '\0') return;
+  if (unix_path_[0] == '\0' || file_left_.load(std::memory_order_relaxed)) return;
   struct stat file;
   if (lstat(unix_path_, &file) == 0 && file.st_dev == unix_dev_ && file.st_ino == unix_ino_) {
     ::unlink(unix_path_);  // not the list node's
@@ -69,8 +69,13 @@ uint16_t Listener::port() const {
 }
 
 void Listener::on_ready(uint32_t) {
+  accept_batch();
+  if (!retired()) sink_.on_batch_end(*this);
+}
+
+void Listener::accept_batch() {
   for (int i = 0; i < kAcceptsPerTurn; ++i) {
-    if (!sink_.can_accept()) return pause(0);
+    if (!sink_.can_accept()) return pause(sink_.retry_ms());
     int fd = -1;
     Address peer;
     IoResult r = socket_accept(listen_fd_, &fd, &peer);

@@ -9,6 +9,7 @@
 
 #include <sys/types.h>
 #include <sys/un.h>
+#include <atomic>
 #include <string_view>
 
 namespace libws {
@@ -20,8 +21,12 @@ class AcceptSink {
  public:
   // Takes ownership of fd.
   virtual void on_accept(Listener& from, int fd, const Address& peer) = 0;
-  // False: the sink is full; the listener pauses until resume().
-  virtual bool can_accept() const = 0;
+  // False: the sink is full; the listener pauses until resume(), or for retry_ms() if that is not 0.
+  // True: on_accept() may follow, or on_batch_end() when nobody was waiting.
+  virtual bool can_accept() = 0;
+  virtual uint32_t retry_ms() const { return 0; }
+  // What was waiting has been accepted, or the listener has paused.
+  virtual void on_batch_end(Listener&) {}
   // Somebody who only has the listener wants it closed and forgotten.
   virtual void close_listener(Listener* listener) = 0;
 
@@ -46,7 +51,13 @@ class Listener final : public Watcher, public Allocated {
   // end.
   void resume();
 
+  // Its socket's file is somebody else's from now on: close() leaves it.  Thread: any.
+  void leave_file() { file_left_.store(true, std::memory_order_relaxed); }
+
   AcceptSink& sink() const { return sink_; }
+  bool paused() const { return paused_; }
+  bool failing() const { return failing_; }  // the system refused; a timer tries again
+  int listening_fd() const { return listen_fd_; }  // -1 after close()
   // For sockets accepted from now on; null: plain.
   void set_tls(Ref<TlsContext> tls) { tls_ = std::move(tls); }
   TlsContext* tls() const { return tls_.get(); }
@@ -63,6 +74,7 @@ class Listener final : public Watcher, public Allocated {
   ~Listener() override;
   void pause(uint32_t retry_ms);  // 0: until resume()
   void out_of_resources(int sys_errno);
+  void accept_batch();
   void remove_socket_file();
 
   Loop& loop_;
@@ -73,6 +85,7 @@ class Listener final : public Watcher, public Allocated {
   char unix_path_[sizeof(sockaddr_un::sun_path)] = {};  // empty: no file of ours
   dev_t unix_dev_ = 0;
   ino_t unix_ino_ = 0;
+  std::atomic<bool> file_left_{false};
   bool paused_ = false;
   bool failing_ = false;  // from the first failed accept until the kernel's queue was emptied
 };

@@ -131,6 +131,8 @@ class Loop : public Allocated {
   Error post(ws_task_fn fn, void* arg) { return posts_.push(fn, arg); }
   Error post_ours(ws_task_fn fn, void* arg) { return posts_.push_ours(fn, arg); }
   void post(PostedTask& task) { posts_.push(task); }  // Thread: any
+  // Tasks wait to be run.  Thread: any.
+  bool posts_waiting() const { return posts_.pending(); }
   void get_stats(ws_loop_stats* out);
   // Adds what get_stats() gives to `out`, but for the longest turn.
   void add_stats(ws_loop_stats* out) const;

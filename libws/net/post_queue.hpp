@@ -17,7 +17,8 @@ class PostQueue;
 // it runs, and stays where it is until then.
 class PostedTask : public Allocated {
  public:
-  PostedTask(ws_task_fn fn, void* arg) : fn_(fn), arg_(arg) {}
+  // `ours`: cancelled in the child of a fork too, as PostQueue::push_ours() says.
+  PostedTask(ws_task_fn fn, void* arg, bool ours = false) : fn_(fn), arg_(arg), ours_(ours) {}
   PostedTask(const PostedTask&) = delete;
   PostedTask& operator=(const PostedTask&) = delete;
 
@@ -27,7 +28,7 @@ class PostedTask : public Allocated {
   void* arg_;
   PostedTask* next_ = nullptr;
   bool queues_own_ = false;  // made by push()
-  bool ours_ = false;
+  bool ours_;
 };
 
 class PostQueue {

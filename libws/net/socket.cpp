@@ -406,4 +406,13 @@ bool socket_local_address(int fd, Address* out) {
   return true;
 }
 
+void socket_print_local(int fd, char (&out)[256]) {
+  Address local;  // none
+  const bool known = socket_local_address(fd, &local);
+  if (!known || (local.family() == AF_UNIX && local.len <= offsetof(sockaddr_un, sun_path))) {
+    local = Address();
+  }
+  std::snprintf(out, sizeof out, "%s", Name(local).c_str());
+}
+
 }  // namespace libws

@@ -156,6 +156,9 @@ class Engine {
   Error respond(const Response& response);
   // The library's own answer to the pending request.
   void refuse(int status, const char* why) { refuse(status, why, request_is_head()); }
+  // A server's, that takes no new connections any more: 503 to whoever has sent something, before
+  // or after its request was whole; the others are dropped.  Errors: CLOSED (past the handshake).
+  Error turn_away(const char* why);
 
   // ---- output ----
   bool has_output() const { return !outbox_.empty(); }

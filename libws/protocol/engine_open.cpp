@@ -170,6 +170,19 @@ void Engine::refuse(int status, const char* why, bool head_only) {
   fail_opening(error, status, why);
 }
 
+Error Engine::turn_away(const char* why) {
+  if (state_ == State::kOpening && !opening_->parser.started()) {
+    abort(WS_ERR_CANCELLED, 0, why);
+  } else if (state_ == State::kOpening) {
+    refuse(503, why, false);
+  } else if (state_ == State::kAnswering) {
+    refuse(503, why);
+  } else {
+    return fail(WS_ERR_CLOSED, "turn away: the handshake is over");
+  }
+  return Error();
+}
+
 void Engine::fail_opening(int error, int status, const char* why) {
   http_status_ = static_cast<uint16_t>(status);
   http_drain_ = true;

@@ -105,14 +105,15 @@ void Server::answer_by_default(Conn& conn, Request& request) {
   if (request.accept(how)) conn.refuse(500, "the handshake could not be answered");
 }
 
+// One thread writes, so that a load and a store do what a locked instruction would.
 void Server::on_opened(Conn&) {
-  ++opened_;
+  opened_.store(count() + 1, std::memory_order_relaxed);
   totals_.opened();
 }
 
 void Server::on_ended(Conn& conn) {
   totals_.ended(conn);
-  if (conn.was_opened()) --opened_;
+  if (conn.was_opened()) opened_.store(count() - 1, std::memory_order_relaxed);
 }
 
 void Server::on_gone(Conn& conn) {
@@ -128,8 +129,8 @@ void Server::on_memory(Conn&, int64_t bytes) {
 
 ws_server_stats Server::stats() const {
   ws_server_stats all = totals_.past();
-  all.connections = opened_;
-  all.opening = held_ - opened_;
+  all.connections = count();
+  all.opening = held_ - count();
   for (const Conn* c = conns_.front(); c != nullptr; c = conns_.next(c)) {
     if (c->opened()) Totals::add_open(*c, &all);
   }
@@ -146,26 +147,32 @@ int Server::each(int (*fn)(ws_conn* c, void* arg), void* arg) {
   return 0;
 }
 
-Error Server::shut_down(uint16_t code, uint32_t timeout_ms, void (*done)(ws_server*, void*),
-                        void* arg) {
+Error Server::drain(DrainOptions how, void (*done)(ws_server*, void*), void* arg) {
   if (shutdown_ != nullptr) return fail(WS_ERR_STATE, "shutdown: already under way");
-  if (!Engine::may_send_code(code) || code == 1010) {
-    return fail(WS_ERR_INVALID, "shutdown: close code %u must not be sent", code);
-  }
-  if (timeout_ms != WS_NEVER && timeout_ms > INT32_MAX) {
-    return fail(WS_ERR_INVALID, "shutdown: timeout of %u ms is out of range", timeout_ms);
-  }
-  auto* shutdown = new Shutdown(*this, done, arg);
-  shutdown_ = shutdown;
+  if (Error e = check_drain(how)) return e;
+  shutdown_ = new Shutdown(*this, std::move(how), done, arg);
+  if (keeper_ != nullptr) keeper_->on_no_more_places();
   close_listeners();
   close_intros();
-  for (Conn* c = conns_.front(); c != nullptr; c = conns_.next(c)) {
-    // Closing one that is still shaking hands drops it.
-    (void)c->close(code, {}).failed();
-  }
-  shutdown->start(timeout_ms);
-  if (conns_.empty()) shutdown->finish();
+  shutdown_->start();
   return Error();
+}
+
+size_t Server::turn_away_new() {
+  for (Conn* c = conns_.front(); c != nullptr; c = conns_.next(c)) {
+    (void)c->turn_away("shutting down").failed();  // CLOSED: not one of them
+  }
+  return held_;
+}
+
+// Those that were closed go to the back, so the front is always who comes next.  With nobody left
+// who was not asked yet this begins again, and asking twice does nothing.
+void Server::close_next(size_t count, const DrainOptions& how) {
+  for (; count != 0 && !conns_.empty(); --count) {
+    Conn* c = conns_.pop_front();
+    conns_.push_back(c);
+    (void)c->close(how.code, how.reason).failed();
+  }
 }
 
 }  // namespace libws

@@ -14,10 +14,30 @@
 
 #include <libws/server.h>
 
+#include <atomic>
+
 namespace libws {
 
 class MemoryBudget;
 class Shutdown;
+
+// Whoever gives a server its connections instead of listeners of its own.
+class PlaceKeeper {
+ public:
+  virtual void on_place_free() = 0;      // a connection that adopt() took is gone
+  virtual void on_no_more_places() = 0;  // the server is stopping; what still comes gets 503
+
+ protected:
+  ~PlaceKeeper() = default;
+};
+
+// How to stop gracefully; ws_drain with the defaults put in.
+struct DrainOptions {
+  uint16_t code = 1001;
+  String reason;
+  uint32_t spread_ms = 0;
+  uint32_t timeout_ms = 10000;  // WS_NEVER: no end
+};
 
 struct ServerOptions {
   Ref<ConnPolicy> policy;
@@ -49,13 +69,28 @@ class Server final : public ConnOwner,
   void free();
   Error listen(const ws_listen_config& config, Listener** out);
   Error listen_fd(int fd, const ws_listen_config& config, Listener** out);
-  size_t count() const { return opened_; }
+  size_t count() const { return opened_.load(std::memory_order_relaxed); }  // Thread: any
   ws_server_stats stats() const;
   int each(int (*fn)(ws_conn* c, void* arg), void* arg);
-  Error shut_down(uint16_t code, uint32_t timeout_ms, void (*done)(ws_server*, void*), void* arg);
+  Error drain(DrainOptions how, void (*done)(ws_server*, void*), void* arg);
 
   Loop& loop() const { return loop_; }
   void abort_all();
+
+  // ---- for a pool ----
+  // From here on it does not listen; the keeper counts what it gives, up to max_connections().
+  void set_keeper(PlaceKeeper* keeper) { keeper_ = keeper; }
+  uint32_t max_connections() const { return options_.max_connections; }
+  // A connection that was accepted elsewhere.  False: it could not be kept, the log says why, and
+  // the descriptor is closed.
+  bool adopt(int fd, const Address& peer, TlsContext* tls, const AddressBlocks& proxies);
+
+  // ---- for Shutdown ----
+  bool empty() { return conns_.empty(); }
+  // Those that are still shaking hands get 503.  Returns how many there are, these included.
+  size_t turn_away_new();
+  // Close frames to the next `count` of those, the oldest first.
+  void close_next(size_t count, const DrainOptions& how);
 
   // ConnOwner
   void on_request(Conn& conn, Request& request) override;
@@ -65,7 +100,7 @@ class Server final : public ConnOwner,
   void on_memory(Conn& conn, int64_t bytes) override;
   // AcceptSink
   void on_accept(Listener& from, int fd, const Address& peer) override;
-  bool can_accept() const override { return held_ < options_.max_connections; }
+  bool can_accept() override { return held_ < options_.max_connections; }
   void close_listener(Listener* listener) override;
   // IntroSink
   void on_introduced(ProxyIntro& intro, int fd, const PackedAddress& peer,
@@ -82,16 +117,16 @@ class Server final : public ConnOwner,
 
   Error start_listener(int fd, std::string_view unix_path, const ws_listen_config& config,
                        Listener** out);
-  Error listen_tcp(const ws_listen_config& config, Listener** out);
-  Error listen_unix(const ws_listen_config& config, Listener** out);
+  Error may_listen(const char* what) const;
   void close_listeners();
 
   // server_accept.cpp
-  void take(int fd, const PackedAddress& peer, TlsContext* tls, uint64_t began_us);
+  bool introduce(int fd, const PackedAddress& proxy, TlsContext* tls);
+  bool take(int fd, const PackedAddress& peer, TlsContext* tls, uint64_t began_us);
   bool open(int fd, const PackedAddress& peer, TlsContext* tls, uint64_t began_us);
   void left();
   void close_intros();
-  void refuse_socket(int fd, const PackedAddress& peer, const char* why);
+  bool refuse_socket(int fd, const PackedAddress& peer, const char* why);
   void log_refused_socket(const PackedAddress& peer, const char* why);
   void name_client(const Conn& conn, Request& request) const;
 
@@ -108,8 +143,9 @@ class Server final : public ConnOwner,
   Vector<Listener*> listeners_;
   Shutdown* shutdown_ = nullptr;
   Totals totals_;
-  size_t opened_ = 0;
-  size_t held_ = 0;  // all connections, those still shaking hands or closing included
+  PlaceKeeper* keeper_ = nullptr;
+  std::atomic<size_t> opened_{0};  // written by the loop's thread only
+  size_t held_ = 0;                // all connections, those still shaking hands or closing included
   uint64_t refused_logged_us_ = 0;
   uint64_t refused_unlogged_ = 0;
   bool freed_ = false;

@@ -12,28 +12,42 @@ constexpr uint64_t kRefusalLogUs = 1'000'000;
 
 }  // namespace
 
-void Server::on_accept(Listener& from, int fd, const Address& address) {
+void Server::on_accept(Listener& from, int fd, const Address& peer) {
+  (void)adopt(fd, peer, from.tls(), from.proxies());
+}
+
+bool Server::adopt(int fd, const Address& address, TlsContext* tls, const AddressBlocks& proxies) {
+  if (freed_) {
+    socket_close(fd);
+    return false;
+  }
   const PackedAddress peer(address);
-  if (from.proxies().empty()) return take(fd, peer, from.tls(), loop_.fresh_now_us());
-  if (!from.proxies().contain(peer)) return refuse_socket(fd, peer, "not in proxy_from");
+  if (proxies.empty()) return take(fd, peer, tls, loop_.fresh_now_us());
+  if (!proxies.contain(peer)) return refuse_socket(fd, peer, "not in proxy_from");
+  return introduce(fd, peer, tls);
+}
+
+bool Server::introduce(int fd, const PackedAddress& proxy, TlsContext* tls) {
   ProxyIntro* intro = nullptr;
   try {
-    intro = new ProxyIntro(loop_, *this, fd, peer, Ref<TlsContext>::share(from.tls()));
+    intro = new ProxyIntro(loop_, *this, fd, proxy, Ref<TlsContext>::share(tls));
   } catch (const std::bad_alloc&) {
-    return refuse_socket(fd, peer, "out of memory");
+    return refuse_socket(fd, proxy, "out of memory");
   }
   if (intro->start(options_.policy->limits.handshake_us)) {
     loop_.log().write(WS_LOG_ERROR, "accept: %s", last_detail());
-    return intro->close();
+    intro->close();
+    return false;
   }
   intros_.push_back(intro);
   ++held_;
+  return true;
 }
 
 void Server::on_introduced(ProxyIntro& intro, int fd, const PackedAddress& peer,
                            uint64_t began_us) {
-  take(fd, peer, intro.tls(), began_us);
-  left();
+  if (!take(fd, peer, intro.tls(), began_us)) return left();
+  --held_;  // its place is the connection's now
 }
 
 void Server::on_intro_failed(ProxyIntro& intro, const char* why) {
@@ -44,6 +58,7 @@ void Server::on_intro_failed(ProxyIntro& intro, const char* why) {
 // A descriptor is free again, and a place: listeners that paused for either go on.
 void Server::left() {
   --held_;
+  if (keeper_ != nullptr) keeper_->on_place_free();
   if (shutdown_ != nullptr) return;
   for (Listener* l : listeners_) l->resume();
 }
@@ -51,11 +66,11 @@ void Server::left() {
 void Server::close_intros() {
   while (ProxyIntro* intro = intros_.front()) {
     intro->close();
-    --held_;
+    left();
   }
 }
 
-void Server::take(int fd, const PackedAddress& peer, TlsContext* tls, uint64_t began_us) {
+bool Server::take(int fd, const PackedAddress& peer, TlsContext* tls, uint64_t began_us) {
   using Verdict = AddressLimits::Verdict;
   switch (addresses_.admit(peer, loop_.fresh_now_us())) {
     case Verdict::kOk: break;
@@ -63,7 +78,9 @@ void Server::take(int fd, const PackedAddress& peer, TlsContext* tls, uint64_t b
     case Verdict::kTooFast: return refuse_socket(fd, peer, "max_accept_rate_per_ip");
     case Verdict::kNoMemory: return refuse_socket(fd, peer, "out of memory");
   }
-  if (!open(fd, peer, tls, began_us)) addresses_.release(peer, loop_.fresh_now_us());
+  if (open(fd, peer, tls, began_us)) return true;
+  addresses_.release(peer, loop_.fresh_now_us());
+  return false;
 }
 
 bool Server::open(int fd, const PackedAddress& peer, TlsContext* tls, uint64_t began_us) {
@@ -97,9 +114,10 @@ bool Server::open(int fd, const PackedAddress& peer, TlsContext* tls, uint64_t b
   return true;
 }
 
-void Server::refuse_socket(int fd, const PackedAddress& peer, const char* why) {
+bool Server::refuse_socket(int fd, const PackedAddress& peer, const char* why) {
   socket_reset(fd);
   log_refused_socket(peer, why);
+  return false;
 }
 
 // One line a second at most: whoever is refused may be trying to fill the log as well.

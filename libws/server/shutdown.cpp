@@ -4,9 +4,47 @@
 
 namespace libws {
 
-void Shutdown::start(uint32_t timeout_ms) {
-  if (timeout_ms == WS_NEVER) return;
-  server_->loop().arm(this, server_->loop().fresh_now_ms() + timeout_ms);
+Error check_drain(const DrainOptions& how) {
+  // 0 is an empty Close, which is Conn::close()'s to send and says nothing to whom it is sent.
+  if (how.code == 0) return fail(WS_ERR_INVALID, "shutdown: close code 0");
+  if (Error e = Engine::check_close(Role::kServer, how.code, how.reason)) return e;
+  if (how.spread_ms > INT32_MAX) {
+    return fail(WS_ERR_INVALID, "shutdown: spread of %u ms is out of range", how.spread_ms);
+  }
+  if (how.timeout_ms != WS_NEVER && how.timeout_ms > INT32_MAX) {
+    return fail(WS_ERR_INVALID, "shutdown: timeout of %u ms is out of range", how.timeout_ms);
+  }
+  return Error();
+}
+
+void Shutdown::start() {
+  began_ms_ = server_->loop().fresh_now_ms();
+  total_ = server_->turn_away_new();
+  if (how_.spread_ms == 0) {
+    close_due(began_ms_);
+  } else {
+    // The caller may be walking through the connections, whose order closing changes.
+    server_->loop().arm(this, began_ms_);
+  }
+  if (server_->empty()) finish();
+}
+
+// The i-th of n is due at spread * i / n: the first at once, and the same time between any two.
+void Shutdown::close_due(uint64_t now_ms) {
+  const uint64_t passed = now_ms - began_ms_;
+  uint64_t due = total_;
+  if (passed < how_.spread_ms) {
+    due = passed * total_ / how_.spread_ms + 1;
+    if (due > total_) due = total_;
+  }
+  server_->close_next(static_cast<size_t>(due - closed_), how_);
+  closed_ = due;
+  if (closed_ < total_) {
+    const uint64_t after = (closed_ * how_.spread_ms + total_ - 1) / total_;
+    return server_->loop().arm(this, began_ms_ + after);
+  }
+  if (how_.timeout_ms == WS_NEVER) return;
+  server_->loop().arm(this, began_ms_ + how_.spread_ms + how_.timeout_ms);
 }
 
 void Shutdown::finish() {
@@ -19,7 +57,11 @@ void Shutdown::cancel() {
   loop.retire(this);
 }
 
-void Shutdown::on_timeout() { server_->abort_all(); }
+void Shutdown::on_timeout() {
+  const uint64_t now = server_->loop().now_ms();
+  if (closed_ < total_ || now < began_ms_ + how_.spread_ms) return close_due(now);
+  server_->abort_all();
+}
 
 void Shutdown::on_deferred() {
   if (server_ == nullptr || told_) return;

@@ -1,21 +1,21 @@
-// The graceful stop of a server: waits until the last connection is gone or the time is up, then
-// tells once, from the loop.
+// The graceful stop of a server: closes its connections, all at once or one after the other, waits
+// until the last is gone or the time is up, then tells once, from the loop.
 #pragma once
 
 #include "libws/net/loop.hpp"
+#include "libws/server/server.hpp"
 
 #include <libws/server.h>
 
 namespace libws {
 
-class Server;
-
 class Shutdown final : public Watcher, public Allocated {
  public:
   using Done = void (*)(ws_server* s, void* arg);
-  Shutdown(Server& server, Done done, void* arg) : server_(&server), done_(done), arg_(arg) {}
+  Shutdown(Server& server, DrainOptions&& how, Done done, void* arg)
+      : server_(&server), how_(std::move(how)), done_(done), arg_(arg) {}
 
-  void start(uint32_t timeout_ms);
+  void start();
   // The last connection is gone: done() follows from the loop.
   void finish();
   // The server is being freed: done() will not be called.
@@ -28,11 +28,19 @@ class Shutdown final : public Watcher, public Allocated {
 
  private:
   ~Shutdown() override = default;
+  void close_due(uint64_t now_ms);
 
   Server* server_;
+  DrainOptions how_;
   Done done_;
   void* arg_;
+  uint64_t began_ms_ = 0;
+  uint64_t total_ = 0;   // to be closed, when it began
+  uint64_t closed_ = 0;  // of those, so far
   bool told_ = false;
 };
+
+// Errors: INVALID.
+Error check_drain(const DrainOptions& how);
 
 }  // namespace libws

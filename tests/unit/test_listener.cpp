@@ -34,7 +34,7 @@ struct Sink : AcceptSink {
     taken.push_back(fd);
     if (then) then(from);
   }
-  bool can_accept() const override { return taken.size() < room; }
+  bool can_accept() override { return taken.size() < room; }
   void close_listener(Listener*) override {}
   ~Sink() {
     for (int fd : taken) close(fd);
