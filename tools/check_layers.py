@@ -40,6 +40,8 @@ PUBLIC = {
     "metrics.h": "server",
     "pool.h": "server",
     "handover.h": "server",
+    "router.h": "server",
+    "files.h": "server",
     "client.h": "client",
     "sync.h": "client",
     "hub.h": "pubsub",

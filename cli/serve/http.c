@@ -2,16 +2,11 @@
  * Every request that reaches the server: upgrades go to the mode; GET and HEAD get /healthz,
  * then a file of --static, then the chat page.
  */
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "chat_page.h"
 #include "serve.h"
 #include "session.h"
-
-/* The library's own limit; answers that are no files are far below. */
-enum { kMaxLocation = 2048 };
 
 struct answer {
   int status;
@@ -42,33 +37,6 @@ static void respond_text(struct serve *s, ws_request *r, int status, const char 
   respond(s, r, &a);
 }
 
-static const char *refusal(int status) {
-  switch (status) {
-    case 400: return "the path is not valid\n";
-    case 403: return "not allowed\n";
-    case 413: return "the file is larger than this server sends\n";
-    case 500: return "the file cannot be read\n";
-    default: return "not found\n";
-  }
-}
-
-/* Only called for the path of a directory that exists, and such a path has no empty segment:
- * it cannot begin with "//" and send the browser to another host. */
-static void redirect_to_directory(struct serve *s, ws_request *r) {
-  char location[kMaxLocation];
-  const char *query = ws_request_query(r);
-  int len = snprintf(location, sizeof location, "%s/%s%s", ws_request_path(r),
-                     query[0] != '\0' ? "?" : "", query);
-  if (len < 0 || (size_t)len >= sizeof location) {
-    respond_text(s, r, 404, refusal(404));
-    return;
-  }
-  struct answer a = {.status = 301, .type = "text/plain; charset=utf-8"};
-  a.extra_name = "Location";
-  a.extra_value = location;
-  respond(s, r, &a);
-}
-
 static void respond_page(struct serve *s, ws_request *r) {
   struct answer a = {.status = 200, .type = "text/html; charset=utf-8"};
   a.body = chat_page;
@@ -78,20 +46,13 @@ static void respond_page(struct serve *s, ws_request *r) {
   respond(s, r, &a);
 }
 
-static void respond_file(struct serve *s, ws_request *r, struct file *f) {
-  struct answer a = {.status = 200};
-  if (f->status == 301) {
-    redirect_to_directory(s, r);
-  } else if (f->status != 200) {
-    /* 413 would speak of the request's content; for a response there is no such status. */
-    respond_text(s, r, f->status == 413 ? 404 : f->status, refusal(f->status));
-  } else {
-    a.type = f->type;
-    a.body = f->data;
-    a.len = f->len;
-    respond(s, r, &a);
-  }
-  free(f->data);
+/* 1: it is answered. */
+static int respond_file(struct serve *s, ws_request *r) {
+  int status = s->files != NULL ? ws_files_answer(s->files, r, NULL) : 0;
+  if (status == 0) return 0;
+  if (status < 0 && status != WS_ERR_CLOSED) ws_request_respond(r, 500, NULL, 0, NULL, 0);
+  log_request(s, r, status < 0 ? 500 : status, kUnknownLength);
+  return 1;
 }
 
 static void answer_plain(struct serve *s, ws_request *r) {
@@ -101,18 +62,11 @@ static void answer_plain(struct serve *s, ws_request *r) {
     respond_text(s, r, 200, "ok\n");
     return;
   }
-  if (s->site.root != NULL) {
-    struct file f;
-    site_read(&s->site, path, &f);
-    if (f.status != 404 || !wants_page) {
-      respond_file(s, r, &f);
-      return;
-    }
-  }
+  if (respond_file(s, r)) return;
   if (wants_page) {
     respond_page(s, r);
-  } else if (s->mode->has_page) {
-    respond_text(s, r, 404, refusal(404));
+  } else if (s->mode->has_page || s->files != NULL) {
+    respond_text(s, r, 404, "not found\n");
   }
   /* Else nothing is served here but WebSocket, and the library's 426 says that best. */
 }

@@ -88,6 +88,15 @@ static int make_pool(struct serve *s, const ws_loop_config *loop) {
   return ws_pool_new(&pool, &s->pool);
 }
 
+static int open_files(struct serve *s) {
+  ws_files_config cfg;
+  if (s->settings.static_dir == NULL) return WS_OK;
+  WS_INIT(&cfg);
+  cfg.directory = s->settings.static_dir;
+  cfg.flags = WS_FILES_PASS;
+  return ws_files_new(&cfg, &s->files);
+}
+
 static int serve(struct serve *s) {
   int status = tls_load(s);
   if (status != EXIT_DONE) return status;
@@ -111,13 +120,7 @@ int serve_command(int argc, char **argv) {
   int status = settings_read(&s.settings, argc, argv);
   if (status != SETTINGS_READ) return status;
   s.mode = find_mode(s.settings.mode);
-  site_init(&s.site);
-  if (s.settings.static_dir != NULL) {
-    const char *problem = site_open(&s.site, s.settings.static_dir);
-    if (problem != NULL) {
-      return failure(SERVE_COMMAND, "--static '%s': %s", s.settings.static_dir, problem);
-    }
-  }
+  if (open_files(&s) < 0) return failure(SERVE_COMMAND, "--static: %s", ws_last_detail());
   status = serve(&s);
   sockets_keep(&s);
   ws_takeover_free(s.takeover);
@@ -125,6 +128,6 @@ int serve_command(int argc, char **argv) {
   ws_loop_free(s.loop);
   ws_tls_unref(s.tls);
   if (s.mode->stop != NULL) s.mode->stop();
-  site_close(&s.site);
+  ws_files_unref(s.files);
   return status;
 }

@@ -13,7 +13,6 @@
 #include <libws/ws.h>
 
 #include "settings.h"
-#include "static_file.h"
 
 struct serve;
 struct session;
@@ -52,7 +51,7 @@ struct served {
 struct serve {
   struct settings settings;
   const struct mode *mode;
-  struct site site; /* the files of --static */
+  ws_files *files;  /* of --static, NULL = none */
   ws_loop *loop;    /* the main thread's; no connection is on it */
   ws_pool *pool;
   struct served served[WS_HANDOVER_MAX];

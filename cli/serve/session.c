@@ -107,8 +107,10 @@ void log_request(const struct serve *s, const ws_request *r, int status, size_t 
   if (s->settings.verbosity != VERBOSE) return;
   escape_string(peer, sizeof peer, ws_request_peer(r));
   escape_string(path, sizeof path, ws_request_path(r));
-  fprintf(stderr, "ws: request peer=%s method=%s path=\"%s\" status=%d bytes=%zu\n", peer,
-          ws_request_method(r), path, status, len);
+  char bytes[32] = "";
+  if (len != kUnknownLength) snprintf(bytes, sizeof bytes, " bytes=%zu", len);
+  fprintf(stderr, "ws: request peer=%s method=%s path=\"%s\" status=%d%s\n", peer,
+          ws_request_method(r), path, status, bytes);
 }
 
 static void on_open(ws_conn *c, void *user) {

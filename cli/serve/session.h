@@ -26,7 +26,10 @@ int session_needed(const struct serve *s);
 /* Accept an upgrade with a new session. */
 void session_accept(struct serve *s, ws_request *r);
 
-/* --verbose: the line for a plain request and its answer. */
+#define kUnknownLength SIZE_MAX
+
+/* --verbose: the line for a plain request and its answer.  How much a file was is not known here.
+ */
 void log_request(const struct serve *s, const ws_request *r, int status, size_t len);
 
 #endif /* WS_CLI_SERVE_SESSION_H */

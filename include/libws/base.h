@@ -178,6 +178,8 @@ typedef struct ws_listener ws_listener; /* owned by its server */
 typedef struct ws_pool ws_pool;         /* owner  */
 typedef struct ws_handover ws_handover; /* owner  */
 typedef struct ws_takeover ws_takeover; /* owner  */
+typedef struct ws_router ws_router;     /* owner  */
+typedef struct ws_files ws_files;       /* shared */
 typedef struct ws_client ws_client;     /* owner  */
 typedef struct ws_sync ws_sync;         /* owner  */
 typedef struct ws_hub ws_hub;           /* shared */

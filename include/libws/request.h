@@ -40,12 +40,18 @@ WS_API const char *ws_request_header(const ws_request *r, const char *name, size
  * the end. */
 WS_API int ws_request_header_at(const ws_request *r, size_t i, ws_header *out);
 
-/* Value of a cookie (RFC 6265 4.2), quotes not removed; NULL if absent.  The first of several.
+/* Value of a cookie (RFC 6265 4.2), name compared with case, quotes not removed; NULL if absent.
+ * The first of several, which is the one with the longest path (5.4).
  * `len` may be NULL.  Valid until the next call of this function on this request. */
 WS_API const char *ws_request_cookie(const ws_request *r, const char *name, size_t *len);
 
 /* i-th subprotocol the client offered, in its order of preference; NULL past the end. */
 WS_API const char *ws_request_subprotocol(const ws_request *r, size_t i);
+
+/* What the segment ":name", or all behind "*name", of the route's pattern stands for (router.h),
+ * percent-decoded, so that it may hold any byte but NUL; NULL if there is no such name, or no
+ * route. `len` may be NULL.  Valid while the request is. */
+WS_API const char *ws_request_param(const ws_request *r, const char *name, size_t *len);
 
 /* "192.0.2.7:50412", "[2001:db8::1]:443", "unix:", or "" when there is no socket. */
 WS_API const char *ws_request_peer(const ws_request *r);
@@ -67,6 +73,23 @@ WS_API const char *ws_request_local(const ws_request *r);
  * Errors: STATE (plain), CLOSED (the connection is gone), INVALID. */
 WS_API int ws_request_get_tls(const ws_request *r, ws_tls_info *out);
 
+/* The user name and password of `Authorization: Basic` (RFC 7617), each with a NUL behind it.  1:
+ * here they are.  0: the request has no Authorization, or of another scheme.  They are not text of
+ * any known encoding (UTF-8 if your challenge asked for it); compare with ws_secret_equal().
+ * Errors: HTTP (not base64 of "user:password", a control character in it, more than one
+ * Authorization), TOO_BIG (longer than its room; nothing is written), INVALID. */
+WS_API int ws_request_basic(const ws_request *r, char *user, size_t user_cap, char *password,
+                            size_t password_cap);
+
+/* The token of `Authorization: Bearer` (RFC 6750 2.1); NULL if there is none, or if it is not what
+ * that section allows.  `len` may be NULL.  Valid while the request is. */
+WS_API const char *ws_request_bearer(const ws_request *r, size_t *len);
+
+/* 1 if both are the same bytes, else 0.  How long it takes depends on the lengths and on nothing
+ * else of them: where a length must not show, compare digests.  Two of length 0 are the same; NULL
+ * is fine there.  Thread: any. */
+WS_API int ws_secret_equal(const void *a, size_t a_len, const void *b, size_t b_len);
+
 /* How to accept.  `handlers` and `user` are ignored when the request belongs to a bare engine. */
 typedef struct ws_accept {
   size_t size;              /* WS_INIT */
@@ -77,13 +100,16 @@ typedef struct ws_accept {
   void *user;                  /* this connection's user pointer; NULL = the server's */
   ws_deflate deflate;          /* instead of the ones in ws_conn_config; 0 = as configured */
   ws_deflate deflate_recv;
+  /* This connection's limits and timeouts, all of them, its defaults included, instead of the
+   * server's; NULL = the server's.  What is past, the handshake's, has no effect any more. */
+  const ws_conn_config *conn;
 } ws_accept;
 
 /* Finish the upgrade.  `how` may be NULL.  After a success on_open and on_close follow from the
  * loop, once each, whatever happens meanwhile, so `how->user` may be freed in on_close.
  * Errors: STATE (answered already, or not an upgrade), INVALID (a subprotocol that was not
  * offered; a header that is not a token, holds CR, LF or NUL, or is one the handshake writes
- * itself; a ws_deflate out of range), CLOSED, NOMEM. */
+ * itself; a ws_deflate or a member of `conn` out of range), CLOSED, NOMEM. */
 WS_API int ws_request_accept(ws_request *r, const ws_accept *how);
 
 /* Send a complete HTTP response (health check, small file, 401, redirect) and close.
@@ -93,6 +119,12 @@ WS_API int ws_request_accept(ws_request *r, const ws_accept *how);
  * CLOSED, NOMEM. */
 WS_API int ws_request_respond(ws_request *r, int status, const ws_header *headers,
                               size_t header_count, const void *body, size_t len);
+
+/* Respond 401 with this WWW-Authenticate (RFC 9110 11.6.1), such as
+ *   Basic realm="rooms", charset="UTF-8"
+ * and a line of text.  Browsers do not ask for a password when a WebSocket gets 401.
+ * Errors: as ws_request_respond. */
+WS_API int ws_request_challenge(ws_request *r, const char *scheme_and_params);
 
 #ifdef __cplusplus
 } /* extern "C" */

@@ -14,6 +14,8 @@
 #include <libws/loop.h>
 #include <libws/conn.h>
 #include <libws/server.h>
+#include <libws/router.h>
+#include <libws/files.h>
 #include <libws/pool.h>
 #include <libws/handover.h>
 #include <libws/metrics.h>

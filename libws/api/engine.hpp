@@ -88,10 +88,19 @@ class ApiEngine final : private RequestHost, public Allocated {
   // Blocks kept between messages, so that the steady path does not allocate.
   static constexpr size_t kKeepBytes = 8 * 1024;
 
-  Error accept(const AcceptOptions& how) override { return engine_.accept(how); }
+  Error accept(const AcceptOptions& how) override {
+    if (how.limits == nullptr) return engine_.accept(how);
+    const Limits own = *how.limits;
+    AcceptOptions with_own = how;
+    with_own.limits = &accepted_;
+    accepted_ = own;  // nobody looks at it before this call succeeds
+    return engine_.accept(with_own);
+  }
   Error respond(const Response& response) override { return engine_.respond(response); }
+  void refuse(int status, const char* why) override { engine_.refuse(status, why); }
 
   Limits limits_;
+  Limits accepted_;  // instead, once a request was accepted with limits of its own
   EngineResources resources_;
   Engine engine_;
   std::span<uint8_t> offered_;  // by the last landing()

@@ -3,11 +3,11 @@
 #include "libws/api/config.hpp"
 #include "libws/api/guard.hpp"
 #include "libws/api/loop.hpp"
+#include "libws/api/offers.hpp"
 #include "libws/api/policy.hpp"
-#include "libws/api/strings.hpp"
 #include "libws/protocol/http_write.hpp"
-#include "libws/protocol/origin.hpp"
 
+#include <libws/router.h>
 #include <libws/server.h>
 
 using namespace libws;
@@ -15,15 +15,6 @@ using namespace libws;
 namespace {
 
 Server* impl(const ws_server* s) { return from_handle<Server>(s); }
-
-Error check_subprotocols(const Vector<String>& names) {
-  for (const String& name : names) {
-    if (!is_token(name)) {
-      return fail(WS_ERR_INVALID, "subprotocol '%s' is not a token", Escaped(name).c_str());
-    }
-  }
-  return Error();
-}
 
 Error check_field_value(const char* name, const char* value) {
   const ws_header field = {name, value};
@@ -59,17 +50,10 @@ Error libws::read_server_options(const ws_server_config& c, ServerOptions* out) 
   if (Error e = read_policy(c.conn, c.handlers, &out->policy)) return e;
   out->user = c.user;
   out->on_request = c.on_request;
-  if (Error e =
-          copy_strings(c.subprotocols, c.subprotocol_count, "subprotocols", &out->subprotocols)) {
+  out->routed = c.on_request == ws_router_on_request;
+  if (Error e = read_subprotocols(c.subprotocols, c.subprotocol_count, &out->subprotocols))
     return e;
-  }
-  if (Error e = check_subprotocols(out->subprotocols)) return e;
-  if (Error e = copy_strings(c.origins, c.origin_count, "origins", &out->origins)) return e;
-  for (const String& origin : out->origins) {
-    if (origin_can_be_listed(origin)) continue;
-    return fail(WS_ERR_INVALID, "origin '%s' is not scheme://host[:port], null or *",
-                Escaped(origin).c_str());
-  }
+  if (Error e = read_origins(c.origins, c.origin_count, &out->origins)) return e;
   if (c.max_connections != 0) out->max_connections = c.max_connections;
   if (Error e = read_guard(c, out)) return e;
   if (c.server_header != nullptr) {

@@ -37,6 +37,26 @@ bool base64_is_canonical(std::string_view text, size_t size) {
   return std::memcmp(again, text.data(), text.size()) == 0;
 }
 
+bool base64_decode(std::string_view text, uint8_t* out, size_t* len) {
+  size_t n = 0;
+  for (; !text.empty(); text.remove_prefix(4)) {
+    if (text.size() < 4) return false;
+    const std::string_view group = text.substr(0, 4);
+    const size_t padding = text.size() > 4 ? 0 : group[3] != '=' ? 0 : group[2] != '=' ? 1 : 2;
+    if (!base64_is_canonical(group, 3 - padding)) return false;
+    unsigned char decoded[3];
+    EVP_DecodeBlock(decoded, reinterpret_cast<const unsigned char*>(group.data()), 4);
+    std::memcpy(out + n, decoded, 3 - padding);
+    n += 3 - padding;
+  }
+  *len = n;
+  return true;
+}
+
+bool crypto_equal(Bytes a, Bytes b) {
+  return a.size() == b.size() && (a.empty() || CRYPTO_memcmp(a.data(), b.data(), a.size()) == 0);
+}
+
 bool crypto_random(void* out, size_t len) {
   if (len > static_cast<size_t>(std::numeric_limits<int>::max())) return false;
   return RAND_bytes(static_cast<unsigned char*>(out), static_cast<int>(len)) == 1;

@@ -22,6 +22,13 @@ void base64_encode(Bytes data, char* out);
 // (RFC 4648 3.5).  RFC 6455 4.2.1-5 asks that of Sec-WebSocket-Key.
 bool base64_is_canonical(std::string_view text, size_t bytes);
 
+// Decodes `text`, which must be canonical as above.  Writes at most text.size() / 4 * 3 bytes and
+// tells how many; false when it is not canonical.
+bool base64_decode(std::string_view text, uint8_t* out, size_t* len);
+
+// Whether both are the same; the time taken depends on the lengths alone.
+bool crypto_equal(Bytes a, Bytes b);
+
 // Unpredictable bytes from OpenSSL's generator, which reseeds itself after fork().
 bool crypto_random(void* out, size_t len);
 

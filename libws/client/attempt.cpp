@@ -6,14 +6,14 @@
 
 namespace libws {
 
-Attempt::Attempt(Loop& loop, AttemptSink& sink, Route route)
+Attempt::Attempt(Loop& loop, AttemptSink& sink, DialRoute route)
     : loop_(loop), sink_(&sink), route_(std::move(route)) {}
 
-Error Attempt::start(Loop& loop, AttemptSink& sink, Route route, Attempt** out) {
+Error Attempt::start(Loop& loop, AttemptSink& sink, DialRoute route, Attempt** out) {
   auto* a = new Attempt(loop, sink, std::move(route));
   Error e;
   try {
-    const Route& r = a->route_;
+    const DialRoute& r = a->route_;
     if (r.fd >= 0) {
       loop.defer(a);
     } else if (!r.unix_path.empty()) {

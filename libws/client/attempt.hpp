@@ -20,7 +20,7 @@
 namespace libws {
 
 // Where to, and by which way.
-struct Route {
+struct DialRoute {
   String unix_path;  // "" = TCP
   String host;       // of the server, as Url::host
   uint16_t port = 0;
@@ -48,7 +48,7 @@ class Attempt final : public Watcher, private DialSink, public Allocated {
   // The sink is told once, from the loop, and never from inside this call; the attempt is gone by
   // itself after that; route.fd stays the caller's until this has succeeded.  Errors: INVALID (a
   // unix path).  Throws std::bad_alloc.
-  static Error start(Loop& loop, AttemptSink& sink, Route route, Attempt** out);
+  static Error start(Loop& loop, AttemptSink& sink, DialRoute route, Attempt** out);
   // Ends it without telling the sink.
   void cancel();
   // The same in the child of a fork, where the dialer goes by itself.
@@ -64,7 +64,7 @@ class Attempt final : public Watcher, private DialSink, public Allocated {
  private:
   enum class Step : uint8_t { kDialing, kProxyTls, kTunnel, kTls };
 
-  Attempt(Loop& loop, AttemptSink& sink, Route route);
+  Attempt(Loop& loop, AttemptSink& sink, DialRoute route);
   ~Attempt() override = default;
   void on_dialed(int fd, const Address& peer) override;
   void on_dial_failed(int error, int sys_errno, const char* detail) override;
@@ -83,7 +83,7 @@ class Attempt final : public Watcher, private DialSink, public Allocated {
 
   Loop& loop_;
   AttemptSink* sink_;  // null once it was told, or cancelled
-  Route route_;
+  DialRoute route_;
   Dialer* dialer_ = nullptr;  // while kDialing
   Address peer_;
   Transport transport_;

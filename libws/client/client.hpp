@@ -155,7 +155,7 @@ class Client final : public Watcher,
   bool wait_for_turn();
   void follow_route();
   Error find_proxy(Proxy* out) const;
-  Error find_route(Route* out);
+  Error find_route(DialRoute* out);
   Error load_roots();
   Error default_tls(Ref<TlsContext>* context);
   Error open_conn(Transport&& transport, const Address& peer);

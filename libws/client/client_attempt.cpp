@@ -66,7 +66,7 @@ void Client::follow_route() {
   Error e;
   try {
     loop_.log().write(WS_LOG_DEBUG, "client url=%s", url_text_.c_str());
-    Route route;
+    DialRoute route;
     e = find_route(&route);
     route.fd = fd_;
     if (!e) e = Attempt::start(loop_, *this, std::move(route), &attempt_);
@@ -83,8 +83,8 @@ Error Client::find_proxy(Proxy* out) const {
   return ask ? proxy_from_environment(url_, environment, out) : Error();
 }
 
-Error Client::find_route(Route* out) {
-  Route& r = *out;
+Error Client::find_route(DialRoute* out) {
+  DialRoute& r = *out;
   // What was said about the server of the URL is not true of one that a redirect names.
   const bool as_configured = url_.same_origin(options_.url);
   r.unix_path = url_.unix_path;

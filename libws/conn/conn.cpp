@@ -10,6 +10,27 @@ std::atomic<uint64_t> next_id{1};
 // What a connection holds is told in units of so many bytes.
 constexpr uint64_t kHeldUnit = 64;
 
+// Something that holds what *how names for as long as the connection wants it: the route's, which
+// all its connections share, or a copy.  Null: out of memory.
+Ref<ConnPolicy> keep_policy(AcceptOptions* how) {
+  ConnPolicy* p = how->policy;
+  if (p != nullptr && (how->limits == nullptr || how->limits == &p->limits) &&
+      (how->handlers == nullptr || how->handlers == &p->handlers)) {
+    return Ref<ConnPolicy>::share(p);
+  }
+  p = new (std::nothrow) ConnPolicy();
+  if (p == nullptr) return {};
+  if (how->limits != nullptr) {
+    p->limits = *how->limits;
+    how->limits = &p->limits;
+  }
+  if (how->handlers != nullptr) {
+    p->handlers = *how->handlers;
+    how->handlers = &p->handlers;
+  }
+  return Ref<ConnPolicy>::adopt(p);
+}
+
 }  // namespace
 
 Conn::Conn(ConnShared& shared, ConnOwner& owner, Ref<ConnPolicy> policy, Role role,
@@ -29,13 +50,23 @@ Conn::~Conn() {
   assert(attachments_ == nullptr);
   transport_.close();
   delete backlog_;
-  libws::release(own_handlers_);
 }
 
 void Conn::use_handlers(const ws_handlers* handlers) {
   handlers_ = handlers;
   engine_.set_chunks(handlers->on_chunk != nullptr);
   engine_.set_rooms(handlers->on_room != nullptr && handlers->on_message != nullptr);
+}
+
+void Conn::take_policy(Ref<ConnPolicy> own, const AcceptOptions& how) {
+  own_policy_ = std::move(own);
+  if (how.handlers != nullptr) use_handlers(how.handlers);
+  if (how.limits == nullptr) return;
+  managed_ = managed_by_policy();
+  const uint32_t changed = how.limits->flags ^ policy_->limits.flags;
+  if ((changed & WS_CONN_NAGLE) != 0) {
+    socket_set_nodelay(transport_.fd(), (how.limits->flags & WS_CONN_NAGLE) == 0);
+  }
 }
 
 Error Conn::start(uint64_t began_us) {
@@ -335,23 +366,24 @@ Error Conn::get_tls(ws_tls_info* out) {
 
 Error Conn::accept(const AcceptOptions& how) {
   if (Error e = enter("accept")) return e;
-  ws_handlers* copy = nullptr;
-  if (how.handlers != nullptr) {
-    copy = static_cast<ws_handlers*>(try_alloc(sizeof *copy));
-    if (copy == nullptr) return fail(WS_ERR_NOMEM, "accept");
-    *copy = *how.handlers;
+  Ref<ConnPolicy> own;
+  AcceptOptions kept = how;
+  if (how.handlers != nullptr || how.limits != nullptr) {
+    own = keep_policy(&kept);
+    if (!own) return fail(WS_ERR_NOMEM, "accept");
   }
-  if (Error e = engine_.accept(how)) {
-    libws::release(copy);
-    return e;
-  }
-  if (copy != nullptr) {
-    own_handlers_ = copy;
-    use_handlers(copy);
-  }
+  if (Error e = engine_.accept(kept)) return e;
+  if (own) take_policy(std::move(own), kept);
   if (how.user != nullptr) user_ = how.user;
   if (!pumping_) tell_later();
   return Error();
+}
+
+void Conn::refuse(int status, const char* why) {
+  if (engine_.ended() || loop().abandoned()) return;
+  use_clock();
+  engine_.refuse(status, why);
+  if (!pumping_) tell_later();
 }
 
 Error Conn::respond(const Response& response) {

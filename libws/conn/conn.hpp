@@ -105,11 +105,11 @@ class Conn final : public Watcher,
 
   // ---- for the owner ----
   // The library's own answer to the request that on_request() got.
-  void refuse(int status, const char* why) { engine_.refuse(status, why); }
+  void refuse(int status, const char* why) override;
   // The same for one that is still shaking hands, outside a callback too; see Engine::turn_away().
   Error turn_away(const char* why);
   bool opened() const { return opened_ && !closed_given_; }  // between on_open and on_close
-  bool above_high() const { return unwritten() > policy_->limits.send_high; }
+  bool above_high() const { return unwritten() > limits().send_high; }
   // Calls on_drained() once the queue is short, although no send has reported BACKPRESSURE.
   void report_drain() { engine_.press(); }
   // For a loop that turns only now and then.
@@ -240,6 +240,7 @@ class Conn final : public Watcher,
 
   // conn.cpp
   void use_handlers(const ws_handlers* handlers);
+  void take_policy(Ref<ConnPolicy> own, const AcceptOptions& how);
   Error watch();
   void use_clock();
   Error enter(const char* what);
@@ -252,13 +253,14 @@ class Conn final : public Watcher,
   // Something happened outside a callback that only a callback can tell.
   void tell_later();
   Loop& loop() const { return shared_->loop(); }  // until inert
+  const Limits& limits() const { return engine_.limits(); }
   EngineResources& resources() const { return shared_->resources; }
 
   Ref<ConnShared> shared_;
   Ref<ConnPolicy> policy_;
   ConnOwner* owner_;
-  const ws_handlers* handlers_;  // the policy's, or own_handlers_
-  ws_handlers* own_handlers_ = nullptr;
+  Ref<ConnPolicy> own_policy_;   // of accept(), where it replaces part of policy_ or all
+  const ws_handlers* handlers_;  // of one or the other
   ConnAttachment* attachments_ = nullptr;
   void* user_ = nullptr;
   const uint64_t id_;

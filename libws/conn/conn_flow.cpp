@@ -94,7 +94,7 @@ void Conn::read_gated() {
   if (held) {
     const size_t ahead = engine_.ahead_room();
     if (ahead < room) room = ahead;
-  } else if (policy_->limits.max_byte_rate == WS_UNLIMITED) {
+  } else if (limits().max_byte_rate == WS_UNLIMITED) {
     std::span<uint8_t> landing = engine_.landing();
     if (!landing.empty()) return read_landing(landing);
   }

@@ -150,7 +150,7 @@ void Conn::dispatch(const Event& ev) {
     case WS_EV_REQUEST: return dispatch_request();
     case WS_EV_OPEN:
       opened_ = true;
-      if (policy_->limits.has_rates()) gate_ |= kMetered;
+      if (limits().has_rates()) gate_ |= kMetered;
       arm_timer();  // the one time in a connection's life that a deadline comes nearer by itself
       if (owner_ != nullptr) owner_->on_opened(*this);
       if (h.on_open != nullptr) h.on_open(handle, user_);

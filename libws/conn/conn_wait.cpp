@@ -18,11 +18,11 @@ struct Conn::Manners {
 };
 
 bool Conn::managed_by_policy() const {
-  return policy_->limits.slow != WS_SLOW_REFUSE || policy_->limits.fragment != UINT64_MAX;
+  return limits().slow != WS_SLOW_REFUSE || limits().fragment != UINT64_MAX;
 }
 
 Error Conn::send_managed(ws_opcode op, Bytes data, uint32_t flags) {
-  const Manners how{policy_->limits.slow};
+  const Manners how{limits().slow};
   if (!must_wait(data.size(), how)) {
     Error e = send_now(op, data, flags);
     if (e.code() == WS_ERR_FULL && !blocked_) {
@@ -40,7 +40,7 @@ Error Conn::send_managed(ws_opcode op, Bytes data, uint32_t flags) {
 }
 
 Error Conn::send_message_managed(const Message& m) {
-  const ws_slow slow = m.slow() != WS_SLOW_DEFAULT ? m.slow() : policy_->limits.slow;
+  const ws_slow slow = m.slow() != WS_SLOW_DEFAULT ? m.slow() : limits().slow;
   const Manners how{slow, m.urgency(), m.key()};
   const size_t len = m.data().size();
   if (how.urgency != 0 && engine_.is_open()) sorts_ = managed_ = true;
@@ -59,18 +59,18 @@ Error Conn::send_message_managed(const Message& m) {
 // Where it would be refused it need not wait for that.
 bool Conn::must_wait(size_t len, const Manners& how) {
   if (backlog_ == nullptr && engine_.in_sent_parts()) return false;
-  if (backlog_ != nullptr || len > policy_->limits.fragment || may_drop_later(how.slow) || sorts_) {
+  if (backlog_ != nullptr || len > limits().fragment || may_drop_later(how.slow) || sorts_) {
     // Inside a turn the queue only grows, which alone does not mean that the peer is slow.
     if (above_high()) try_writing();
   }
   if (!engine_.is_open()) return false;
-  if (backlog_ != nullptr || len > policy_->limits.fragment) return true;
+  if (backlog_ != nullptr || len > limits().fragment) return true;
   return (may_drop_later(how.slow) || sorts_) && engine_.above_high();
 }
 
 // Whether an empty queue takes it.
 bool Conn::could_fit(size_t len) const {
-  const uint64_t limit = policy_->limits.send_limit;
+  const uint64_t limit = limits().send_limit;
   const size_t header = frame_header_size(len, engine_.role() == Role::kClient);
   return header <= limit && len <= limit - header;
 }
@@ -78,7 +78,7 @@ bool Conn::could_fit(size_t len) const {
 // Whether it can wait, after others were dropped for it if need be.
 bool Conn::has_room(size_t len, const Manners& how) const {
   const uint64_t queued = engine_.buffered();
-  const uint64_t limit = policy_->limits.send_limit;
+  const uint64_t limit = limits().send_limit;
   // Alone it may wait if it fits as a frame: it only waits to be cut into several.
   if (queued == 0 && backlog_ == nullptr) return could_fit(len);
   const uint64_t room = queued < limit ? limit - queued : 0;
@@ -110,7 +110,7 @@ Error Conn::make_wait(Ref<Message> m, bool ours, const Manners& how) {
   entry->slow = how.slow;
   entry->urgency = static_cast<uint8_t>(how.urgency);
   entry->ours = ours;
-  const uint64_t limit = policy_->limits.send_limit;
+  const uint64_t limit = limits().send_limit;
   const uint64_t queued = engine_.buffered();
   dropped_ += backlog_->push(entry, queued < limit ? limit - queued : 0);
   return finish_wait(pressed, flags);
@@ -161,8 +161,8 @@ bool Conn::feed() {
     return false;
   }
   const size_t before = engine_.buffered();
-  if (before > policy_->limits.send_low) return false;
-  const Error e = move_waiting(policy_->limits.send_high, policy_->limits.fragment);
+  if (before > limits().send_low) return false;
+  const Error e = move_waiting(limits().send_high, limits().fragment);
   // With output left there is another chance when that has gone.
   if (e && !engine_.has_output() && !blocked_) {
     engine_.abort(e.code(), 0, "a message that waited could not be queued");

@@ -174,7 +174,7 @@ Error Conn::send_or_drop(const Message& m) {
 
 Error Conn::ping(Bytes data) {
   if (Error e = enter("ping")) return e;
-  if (backlog_ != nullptr && unwritten() + data.size() > policy_->limits.send_limit) {
+  if (backlog_ != nullptr && unwritten() + data.size() > limits().send_limit) {
     return fail(WS_ERR_FULL, "ping: what waits fills send_limit_bytes");
   }
   if (Error e = engine_.ping(data)) return e;

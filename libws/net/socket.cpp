@@ -240,9 +240,9 @@ void socket_reset(int fd) {
 
 void socket_shutdown_write(int fd) { sys().shutdown(fd, SHUT_WR); }
 
-void socket_set_nodelay(int fd) {
-  int on = 1;
-  sys().setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+void socket_set_nodelay(int fd, bool on) {
+  int value = on ? 1 : 0;
+  sys().setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &value, sizeof value);
 }
 
 Error socket_listen(const Address& address, const ListenOptions& options, int* out) {

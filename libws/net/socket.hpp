@@ -36,7 +36,7 @@ void socket_close(int fd);  // keeps errno
 // Closes without a goodbye: the peer is told by a reset, and nothing waits here (TIME_WAIT).
 void socket_reset(int fd);
 void socket_shutdown_write(int fd);
-void socket_set_nodelay(int fd);  // ignored on sockets that are not TCP
+void socket_set_nodelay(int fd, bool on = true);  // ignored on sockets that are not TCP
 
 struct ListenOptions {
   bool reuse_port = false;

@@ -11,7 +11,7 @@
 namespace libws {
 
 Engine::Engine(Role role, const Limits& limits, EngineResources& shared, bool chunks)
-    : limits_(limits),
+    : limits_(&limits),
       shared_(shared),
       opening_(new Opening(
           role == Role::kServer ? HeadParser::Kind::kRequest : HeadParser::Kind::kResponse,
@@ -175,7 +175,7 @@ uint64_t Engine::deadline_us() const {
   if (state_ == State::kDone) return kNeverUs;
   if (!started_) return shared_.now_us;
   uint64_t stalled = kNeverUs;
-  if (stalled_us_ != 0 && limits_.send_us != kNeverUs) stalled = stalled_us_ + limits_.send_us;
+  if (stalled_us_ != 0 && limits_->send_us != kNeverUs) stalled = stalled_us_ + limits_->send_us;
   if (state_ == State::kDrain && stalled < phase_deadline_us_) return stalled;
   if (state_ != State::kOpen) return phase_deadline_us_;
   uint64_t deadline = keepalive_deadline_us();
@@ -188,12 +188,12 @@ uint64_t Engine::deadline_us() const {
 // While open: the peer's silence, and what it does not take.
 uint64_t Engine::keepalive_deadline_us() const {
   uint64_t stalled = kNeverUs;
-  if (stalled_us_ != 0 && limits_.send_us != kNeverUs) stalled = stalled_us_ + limits_.send_us;
+  if (stalled_us_ != 0 && limits_->send_us != kNeverUs) stalled = stalled_us_ + limits_->send_us;
   if (suspended_ || reading_waits()) return stalled;
-  uint64_t deadline = limits_.idle_us == kNeverUs ? kNeverUs : last_rx_us_ + limits_.idle_us;
-  if (limits_.ping_us != kNeverUs) {
+  uint64_t deadline = limits_->idle_us == kNeverUs ? kNeverUs : last_rx_us_ + limits_->idle_us;
+  if (limits_->ping_us != kNeverUs) {
     uint64_t quiet_since = ping_at_us_ > last_rx_us_ ? ping_at_us_ : last_rx_us_;
-    if (quiet_since + limits_.ping_us < deadline) deadline = quiet_since + limits_.ping_us;
+    if (quiet_since + limits_->ping_us < deadline) deadline = quiet_since + limits_->ping_us;
   }
   return stalled < deadline ? stalled : deadline;
 }
@@ -202,7 +202,7 @@ void Engine::tick() {
   if (!started_) {
     started_ = true;
     last_rx_us_ = shared_.now_us;
-    if (state_ == State::kOpening) set_phase_deadline(limits_.handshake_us);
+    if (state_ == State::kOpening) set_phase_deadline(limits_->handshake_us);
     return;
   }
   if (shared_.now_us < deadline_us()) return;
@@ -230,12 +230,12 @@ void Engine::tick() {
 void Engine::began_at(uint64_t us) {
   started_ = true;
   last_rx_us_ = shared_.now_us;
-  phase_deadline_us_ = limits_.handshake_us == kNeverUs ? kNeverUs : us + limits_.handshake_us;
+  phase_deadline_us_ = limits_->handshake_us == kNeverUs ? kNeverUs : us + limits_->handshake_us;
 }
 
 void Engine::keepalive() {
-  if (stalled_us_ != 0 && limits_.send_us != kNeverUs &&
-      shared_.now_us >= stalled_us_ + limits_.send_us) {
+  if (stalled_us_ != 0 && limits_->send_us != kNeverUs &&
+      shared_.now_us >= stalled_us_ + limits_->send_us) {
     return abort(WS_ERR_TIMEOUT, 0, "the peer took nothing within the send timeout");
   }
   // What the peer sent still waits here, and there may be more in the socket: the silence is ours.
@@ -244,7 +244,7 @@ void Engine::keepalive() {
     last_rx_us_ = shared_.now_us;
     return;
   }
-  if (limits_.idle_us != kNeverUs && shared_.now_us >= last_rx_us_ + limits_.idle_us) {
+  if (limits_->idle_us != kNeverUs && shared_.now_us >= last_rx_us_ + limits_->idle_us) {
     return abort(WS_ERR_TIMEOUT, 0, "nothing received within the idle timeout");
   }
   // Without memory or random bytes the ping waits for the next interval; the idle timeout stands.
@@ -255,9 +255,9 @@ void Engine::keepalive() {
 }
 
 void Engine::was_away() {
-  if (limits_.ping_us >= limits_.idle_us || ping_at_us_ > last_rx_us_) return;
-  if (shared_.now_us - last_rx_us_ > limits_.ping_us)
-    last_rx_us_ = shared_.now_us - limits_.ping_us;
+  if (limits_->ping_us >= limits_->idle_us || ping_at_us_ > last_rx_us_) return;
+  if (shared_.now_us - last_rx_us_ > limits_->ping_us)
+    last_rx_us_ = shared_.now_us - limits_->ping_us;
 }
 
 void Engine::set_held(bool held, bool suspended) {

@@ -72,7 +72,8 @@ inline constexpr ws_event_type kEvRoom = ws_event_type{};
 
 class Engine {
  public:
-  // `limits` and `shared` must outlive the engine.  Throws std::bad_alloc.
+  // `limits` (or, from accept() on, those it was told) and `shared` must outlive the engine. Throws
+  // std::bad_alloc.
   Engine(Role role, const Limits& limits, EngineResources& shared, bool chunks);
   ~Engine();
   Engine(const Engine&) = delete;
@@ -174,7 +175,8 @@ class Engine {
   // True once after the queue fell to its low mark following a BACKPRESSURE.
   bool take_drained();
   // True while a send would still be above the high mark.
-  bool above_high() const { return outbox_.bytes() > limits_.send_high; }
+  const Limits& limits() const { return *limits_; }
+  bool above_high() const { return outbox_.bytes() > limits_->send_high; }
   // BACKPRESSURE was reported and the queue has not drained since; an owner that wrote at once
   // and so did not pass the report on takes it back.
   bool pressed() const { return pressed_; }
@@ -191,7 +193,8 @@ class Engine {
   [[gnu::always_inline]] Error send(ws_opcode op, Bytes data, uint32_t flags) {
     const size_t len = data.size();
     const bool plain = state_ == State::kOpen && role_ == Role::kServer && sending_op_ == 0 &&
-                       flags == 0 && len < deflate_from_ && outbox_.fits(len, limits_.send_limit) &&
+                       flags == 0 && len < deflate_from_ &&
+                       outbox_.fits(len, limits_->send_limit) &&
                        (data.data() != nullptr || len == 0) &&
                        (op == WS_OP_BINARY || (op == WS_OP_TEXT && utf8_valid(data.data(), len)));
     if (!plain) return send_checked(op, data, flags);
@@ -372,13 +375,13 @@ class Engine {
   void give_inflater();
 
   // engine_deflate.cpp
-  DeflateWish deflate_wish(ws_deflate send, ws_deflate recv) const;
+  DeflateWish deflate_wish(const Limits& limits, ws_deflate send, ws_deflate recv) const;
   void use_deflate(const DeflateAgreed& agreed);
   void hold_window(uint32_t bytes);
   Contexts* contexts();
   int deflate_level(uint32_t flags) const {
     const int chosen = send_level(flags);
-    return chosen != 0 ? chosen : limits_.deflate_level;
+    return chosen != 0 ? chosen : limits_->deflate_level;
   }
   Deflater* deflater(uint32_t flags);
   Deflater* own_deflater(int level);
@@ -397,7 +400,7 @@ class Engine {
   // The one place that bounds the queue.
   bool fits(size_t len) const {
     uint64_t queued = outbox_.bytes();
-    uint64_t room = queued < limits_.send_limit ? limits_.send_limit - queued : 0;
+    uint64_t room = queued < limits_->send_limit ? limits_->send_limit - queued : 0;
     size_t header = frame_header_size(len, masks());
     return (header <= room && len <= room - header) || unbounded_;
   }
@@ -406,7 +409,7 @@ class Engine {
   Error put_frame(bool fin, uint8_t opcode, Bytes data, bool exempt);
   Error finish_send() {
     ++messages_out_;
-    if (outbox_.bytes() <= limits_.send_high) return Error();
+    if (outbox_.bytes() <= limits_->send_high) return Error();
     pressed_ = true;
     return Error(WS_BACKPRESSURE);
   }
@@ -424,7 +427,7 @@ class Engine {
   bool expects_mask() const { return role_ == Role::kServer; }
   bool dropping() const { return state_ != State::kOpen; }
 
-  const Limits& limits_;
+  const Limits* limits_;
   EngineResources& shared_;
   uint8_t* in_ = nullptr;  // input not yet looked at
   uint8_t* in_end_ = nullptr;

@@ -25,7 +25,7 @@ Engine::Step Engine::handle_control(uint8_t opcode, uint8_t* payload, size_t len
   }
   if (!control_may_come()) return fail_connection(1008, WS_ERR_TOO_BIG, "too many control frames");
   if (opcode == kPing) {
-    if ((limits_.flags & WS_CONN_NO_AUTO_PONG) == 0) {
+    if ((limits_->flags & WS_CONN_NO_AUTO_PONG) == 0) {
       // RFC 6455 5.5.2, 5.5.3: answered at once, and the latest stands for all that wait.
       if (pong(data).code() == WS_ERR_NOMEM) {
         return fail_connection(1011, WS_ERR_NOMEM, "out of memory for a pong");
@@ -58,7 +58,7 @@ Engine::Step Engine::handle_close(uint8_t* payload, size_t len, Event&) {
 
   if (state_ == State::kOpen) {
     close_flags_ |= WS_CLOSE_BY_PEER;
-    set_phase_deadline(limits_.close_us);
+    set_phase_deadline(limits_->close_us);
     // RFC 6455 5.5.1: the answer echoes the code; an empty Close is answered by an empty one.
     if (!put_close(code == 1005 ? 0 : code, {})) {
       end(State::kDrain, WS_ERR_NOMEM, "out of memory for the answer to a Close");
@@ -72,7 +72,7 @@ Engine::Step Engine::handle_close(uint8_t* payload, size_t len, Event&) {
 
 Engine::Step Engine::fail_connection(uint16_t code, int error, const char* why) {
   if (state_ == State::kOpen) {
-    set_phase_deadline(limits_.close_us);
+    set_phase_deadline(limits_->close_us);
     put_close(code, why);  // without memory the peer sees the end of the stream instead
   }
   end(State::kDrain, error, why);
@@ -125,7 +125,7 @@ Error Engine::close(uint16_t code, std::string_view reason) {
   if (state_ != State::kOpen) return fail(WS_ERR_CLOSED, "close: closed already");
   if (!put_close(code, reason)) return fail(WS_ERR_NOMEM, "close");
   state_ = State::kClosing;
-  set_phase_deadline(limits_.close_us);
+  set_phase_deadline(limits_->close_us);
   // What was being assembled will not be delivered; only the frame boundaries still matter.
   if (partial_ == nullptr || partial_->delivered) return Error();
   give_inflater();

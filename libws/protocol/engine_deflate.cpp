@@ -28,14 +28,14 @@ constexpr uint8_t kEmptyMessage = 0;  // RFC 7692 7.2.3.6
 }  // namespace
 
 // What would be agreed to.  Contexts that the budget has no room for are not.
-DeflateWish Engine::deflate_wish(ws_deflate send, ws_deflate recv) const {
+DeflateWish Engine::deflate_wish(const Limits& limits, ws_deflate send, ws_deflate recv) const {
   DeflateWish wish;
   wish.on = send != WS_DEFLATE_OFF;
-  wish.compresses = limits_.deflate_min != WS_UNLIMITED;
-  wish.window_bits = limits_.deflate_window_bits;
+  wish.compresses = limits.deflate_min != WS_UNLIMITED;
+  wish.window_bits = limits.deflate_window_bits;
   uint64_t bytes = 0;
   if (send == WS_DEFLATE_DEDICATED && wish.compresses) {
-    bytes += Deflater::memory_of(limits_.deflate_window_bits, limits_.deflate_mem_level);
+    bytes += Deflater::memory_of(limits.deflate_window_bits, limits.deflate_mem_level);
   }
   // A peer need not be able to limit its window.
   if (recv == WS_DEFLATE_DEDICATED) bytes += uint64_t{1} << kMaxWindowBits;
@@ -49,7 +49,7 @@ void Engine::use_deflate(const DeflateAgreed& agreed) {
   deflate_ = agreed;
   if (agreed.compresses) {
     const uint64_t least = agreed.send_takeover ? kMinWithContext : kMinAlone;
-    deflate_from_ = limits_.deflate_min != 0 ? limits_.deflate_min : least;
+    deflate_from_ = limits_->deflate_min != 0 ? limits_->deflate_min : least;
   }
   // The window has to be there when the peer fills it, so its room is taken at once.
   hold_window(agreed.recv_takeover ? uint32_t{1} << agreed.recv_bits : 0);
@@ -80,9 +80,9 @@ Deflater* Engine::own_deflater(int level) {
   Contexts* c = contexts();
   if (c == nullptr) return nullptr;
   if (c->deflater == nullptr) {
-    const size_t bytes = Deflater::memory_of(deflate_.send_bits, limits_.deflate_mem_level);
+    const size_t bytes = Deflater::memory_of(deflate_.send_bits, limits_->deflate_mem_level);
     if (!shared_.deflate.has_room(bytes)) return nullptr;
-    c->deflater.reset(Deflater::create(deflate_.send_bits, limits_.deflate_mem_level, level));
+    c->deflater.reset(Deflater::create(deflate_.send_bits, limits_->deflate_mem_level, level));
     if (c->deflater == nullptr) return nullptr;
     shared_.deflate.hold(c->deflater->memory());
     deadline_moved_ = true;
@@ -202,8 +202,8 @@ bool Engine::put_deflated_message(const Message& m) {
 
 uint64_t Engine::deflater_deadline_us() const {
   if (contexts_ == nullptr || contexts_->deflater == nullptr) return kNeverUs;
-  return limits_.deflate_idle_us == kNeverUs ? kNeverUs
-                                             : contexts_->used_us + limits_.deflate_idle_us;
+  return limits_->deflate_idle_us == kNeverUs ? kNeverUs
+                                              : contexts_->used_us + limits_->deflate_idle_us;
 }
 
 void Engine::free_deflater() {

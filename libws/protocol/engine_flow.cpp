@@ -20,12 +20,12 @@ uint64_t read_quantum(uint64_t rate) {
 
 void Engine::start_flow() {
   Flow& f = *flow_;
-  if (limits_.max_message_rate != WS_NEVER) {
-    f.messages.start(limits_.max_message_rate, shared_.now_us);
+  if (limits_->max_message_rate != WS_NEVER) {
+    f.messages.start(limits_->max_message_rate, shared_.now_us);
   }
-  if (limits_.max_byte_rate != WS_UNLIMITED) f.bytes.start(limits_.max_byte_rate, shared_.now_us);
+  if (limits_->max_byte_rate != WS_UNLIMITED) f.bytes.start(limits_->max_byte_rate, shared_.now_us);
   f.fed = static_cast<uint64_t>(in_end_ - in_);  // what came with the handshake
-  if (limits_.lifetime_us != kNeverUs) f.ends_us = shared_.now_us + limits_.lifetime_us;
+  if (limits_->lifetime_us != kNeverUs) f.ends_us = shared_.now_us + limits_->lifetime_us;
 }
 
 bool Engine::messages_late() const { return flow_->messages_from_us != 0; }
@@ -55,9 +55,9 @@ void Engine::tick_flow() {
 }
 
 void Engine::charge_flow(size_t n) {
-  if (state_ != State::kOpen || open_pending_ || limits_.max_byte_rate == WS_UNLIMITED) return;
+  if (state_ != State::kOpen || open_pending_ || limits_->max_byte_rate == WS_UNLIMITED) return;
   Flow& f = *flow_;
-  if (limits_.over_rate == WS_RATE_CLOSE) {
+  if (limits_->over_rate == WS_RATE_CLOSE) {
     f.fed += n;
     return;
   }
@@ -68,8 +68,8 @@ void Engine::charge_flow(size_t n) {
 }
 
 size_t Engine::read_room(size_t n) const {
-  if (flow_ == nullptr || state_ != State::kOpen || limits_.max_byte_rate == WS_UNLIMITED ||
-      limits_.over_rate == WS_RATE_CLOSE) {
+  if (flow_ == nullptr || state_ != State::kOpen || limits_->max_byte_rate == WS_UNLIMITED ||
+      limits_->over_rate == WS_RATE_CLOSE) {
     return n;
   }
   TokenBucket bytes = flow_->bytes;
@@ -92,11 +92,11 @@ bool Engine::next_metered(Event& ev) {
 // Whether one more message is too many; else it is counted.
 const char* Engine::over_rate() {
   Flow& f = *flow_;
-  if (limits_.max_byte_rate != WS_UNLIMITED) {
+  if (limits_->max_byte_rate != WS_UNLIMITED) {
     f.bytes.refill(shared_.now_us);
     if (f.bytes.room() == 0) return "more bytes a second than max_byte_rate";
   }
-  if (limits_.max_message_rate != WS_NEVER) {
+  if (limits_->max_message_rate != WS_NEVER) {
     f.messages.refill(shared_.now_us);
     if (f.messages.room() == 0) return "more messages a second than max_message_rate";
     f.messages.take(1);
@@ -107,7 +107,7 @@ const char* Engine::over_rate() {
 // The bytes before `at` count from now on.
 void Engine::charge_until(const uint8_t* at) {
   Flow& f = *flow_;
-  if (limits_.max_byte_rate == WS_UNLIMITED) return;
+  if (limits_->max_byte_rate == WS_UNLIMITED) return;
   const uint64_t used = f.fed - static_cast<uint64_t>(in_end_ - at);
   if (used <= f.charged) return;
   f.bytes.refill(shared_.now_us);
@@ -119,8 +119,8 @@ void Engine::charge_until(const uint8_t* at) {
 bool Engine::meter(Event& ev) {
   Flow& f = *flow_;
   const bool first = (ev.flags & WS_PART_FIRST) != 0;
-  if (limits_.over_rate != WS_RATE_CLOSE) {
-    if (!first || limits_.max_message_rate == WS_NEVER) return true;
+  if (limits_->over_rate != WS_RATE_CLOSE) {
+    if (!first || limits_->max_message_rate == WS_NEVER) return true;
     f.messages.refill(shared_.now_us);
     f.messages.take(1);
     if (f.messages.room() == 0) f.messages_from_us = f.messages.ready_us(1);
@@ -142,7 +142,7 @@ bool Engine::meter(Event& ev) {
 // A message is held back whose frame begins at `at`.  When it comes is what counts, and not when
 // the owner takes it.  False: it was too many, the connection has failed.
 bool Engine::meter_held(const uint8_t* at) {
-  if (flow_ == nullptr || limits_.over_rate != WS_RATE_CLOSE) return true;
+  if (flow_ == nullptr || limits_->over_rate != WS_RATE_CLOSE) return true;
   charge_until(at);
   if (const char* why = over_rate()) {
     fail_connection(1008, WS_ERR_TOO_BIG, why);
@@ -155,7 +155,7 @@ bool Engine::meter_held(const uint8_t* at) {
 // The same for one that had begun before: it is the first of those that wait, so it was judged if
 // any was.
 void Engine::meter_begun() {
-  if (flow_ == nullptr || flow_->judged != 0 || limits_.over_rate != WS_RATE_CLOSE) return;
+  if (flow_ == nullptr || flow_->judged != 0 || limits_->over_rate != WS_RATE_CLOSE) return;
   flow_->messages.take(1);
   flow_->judged = 1;
 }
@@ -163,10 +163,10 @@ void Engine::meter_begun() {
 // A token bucket in six bytes: only the time at which it will be full again is kept, in 2^-16 ms
 // and 2^48 of them.  Full is one second away at most, so a time that seems further away has passed.
 bool Engine::control_may_come() {
-  if (limits_.max_control_rate == WS_NEVER) return true;
+  if (limits_->max_control_rate == WS_NEVER) return true;
   constexpr uint64_t kMask = (uint64_t{1} << 48) - 1;
-  const uint64_t each = (uint64_t{1000} << 16) / limits_.max_control_rate;
-  const uint64_t burst = each * limits_.max_control_rate;
+  const uint64_t each = (uint64_t{1000} << 16) / limits_->max_control_rate;
+  const uint64_t burst = each * limits_->max_control_rate;
   const uint64_t now =
       (((shared_.now_us / 1000) << 16) + ((shared_.now_us % 1000) << 16) / 1000) & kMask;
   uint64_t ahead = (((uint64_t{control_ms_} << 16) | control_frac_) - now) & kMask;

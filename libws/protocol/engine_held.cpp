@@ -92,7 +92,7 @@ void Engine::feed_behind(uint8_t* data, size_t len) {
   if (held_->capacity - used < len) {
     // Steps double, and do not pass what may be read ahead.
     const size_t doubled = held_->capacity * 2;
-    const uint64_t most = sizeof(Look) + limits_.read_ahead;
+    const uint64_t most = sizeof(Look) + limits_->read_ahead;
     const size_t want = doubled < most ? doubled : static_cast<size_t>(most);
     const size_t at = static_cast<size_t>(look().at - held_->bytes());
     held_->end = used;
@@ -114,8 +114,8 @@ size_t Engine::ahead_room() const {
     if (look().stopped) return 0;
     waiting -= look().gap;
   }
-  if (waiting >= limits_.read_ahead) return 0;
-  const uint64_t room = limits_.read_ahead - waiting;
+  if (waiting >= limits_->read_ahead) return 0;
+  const uint64_t room = limits_->read_ahead - waiting;
   return room < SIZE_MAX ? static_cast<size_t>(room) : SIZE_MAX;
 }
 
@@ -180,7 +180,7 @@ Engine::Step Engine::look_step(Event& ev) {
 
   if (!l.open && !meter_held(l.at)) return Step::kMore;
   const uint32_t fragments = l.open ? l.fragments + 1 : 1;
-  l.stopped = fragments > limits_.max_fragments && limits_.max_fragments != WS_NEVER;
+  l.stopped = fragments > limits_->max_fragments && limits_->max_fragments != WS_NEVER;
   if (l.stopped) return Step::kMore;
   l.fragments = fragments;
   l.message_bytes = (l.open ? l.message_bytes : 0) + h.length;

@@ -59,7 +59,7 @@ Engine::Step Engine::receive_compressed(Event& ev) {
       return Step::kMore;
     }
     // One byte more than there is room for tells a message that is too long from one that is not.
-    const uint64_t room = limits_.max_message - p.inflater->produced();
+    const uint64_t room = limits_->max_message - p.inflater->produced();
     std::span<uint8_t> out =
         area.first(room < area.size() ? static_cast<size_t>(room) + 1 : area.size());
     const uint8_t* end = out.data();
@@ -143,10 +143,10 @@ Inflater::Result Engine::inflate_step(size_t n, std::span<uint8_t>& out) {
 bool Engine::take_inflated(Bytes data) {
   Partial& p = *partial_;
   shared_.inflate_budget -= static_cast<int64_t>(data.size());
-  const bool too_long = p.inflater->produced() > limits_.max_message;  // by the last byte
+  const bool too_long = p.inflater->produced() > limits_->max_message;  // by the last byte
   if (too_long) data = data.first(data.size() - 1);
   received_plain_ += data.size();
-  const bool check = p.op == kText && (limits_.flags & WS_CONN_NO_UTF8_CHECK) == 0;
+  const bool check = p.op == kText && (limits_->flags & WS_CONN_NO_UTF8_CHECK) == 0;
   if (check && p.utf8.validate(data.data(), data.size()) != data.size()) {
     fail_connection(1007, WS_ERR_UTF8, kNotUtf8);
     return false;
@@ -173,7 +173,7 @@ bool Engine::assemble(Bytes data) {
   if (need > p.assembly->capacity) {
     // Steps double, so that a message costs few moves, and never pass what it may have.
     const size_t doubled = p.assembly->capacity * 2;
-    const uint64_t most = limits_.max_message;
+    const uint64_t most = limits_->max_message;
     const size_t want = doubled < most ? doubled : static_cast<size_t>(most);
     if (!BlockPool::grow(p.assembly, want > need ? want : need)) return false;
   }

@@ -36,7 +36,7 @@ Error Engine::start_client(const OpenRequest& open) {
   base64_encode(random, opening_->key);
   for (const char* p : open.subprotocols) opening_->offered.emplace_back(p);
   for (const String& p : opening_->offered) opening_->offered_views.push_back(p.c_str());
-  opening_->deflate = deflate_wish(limits_.deflate, limits_.deflate_recv);
+  opening_->deflate = deflate_wish(*limits_, limits_->deflate, limits_->deflate_recv);
   String extensions;
   append_deflate_offer(extensions, opening_->deflate);
   OpenRequest request = open;
@@ -48,7 +48,7 @@ Error Engine::start_client(const OpenRequest& open) {
   std::memcpy(out, head.data(), head.size());
   outbox_.commit(head.size());
   // Offered is promised: clients that wait for their answers at the same time share the budget.
-  if (opening_->deflate.recv_takeover) hold_window(uint32_t{1} << limits_.deflate_window_bits);
+  if (opening_->deflate.recv_takeover) hold_window(uint32_t{1} << limits_->deflate_window_bits);
   return Error();
 }
 
@@ -106,19 +106,21 @@ Error Engine::accept(const AcceptOptions& how) {
     return fail(WS_ERR_UNSUPPORTED, "accept: OpenSSL has no SHA-1");
   }
   std::string_view protocol = how.subprotocol != nullptr ? how.subprotocol : "";
-  ws_deflate send = limits_.deflate;
-  ws_deflate recv = limits_.deflate_recv;
+  const Limits& limits = how.limits != nullptr ? *how.limits : *limits_;
+  ws_deflate send = limits.deflate;
+  ws_deflate recv = limits.deflate_recv;
   if (Error e = choose_deflate(how.deflate, how.deflate_recv, &send, &recv)) return e;
   String extensions;
   const DeflateAgreed deflate =
-      accept_deflate(request.extensions(), deflate_wish(send, recv), extensions);
+      accept_deflate(request.extensions(), deflate_wish(limits, send, recv), extensions);
   String head;
-  append_switching_protocols(head, key, protocol, extensions, how.headers, limits_.server_header);
+  append_switching_protocols(head, key, protocol, extensions, how.headers, limits_->server_header);
   if (!set_protocol(protocol)) return fail(WS_ERR_NOMEM, "accept");
   uint8_t* out = outbox_.reserve(shared_.blocks, head.size());
   if (out == nullptr) return fail(WS_ERR_NOMEM, "accept");
   std::memcpy(out, head.data(), head.size());
   outbox_.commit(head.size());
+  limits_ = &limits;
   use_deflate(deflate);
   state_ = State::kOpen;
   open_pending_ = true;
@@ -134,7 +136,7 @@ Error Engine::respond(const Response& response) {
   parts.extra = response.headers;
   parts.body = response.body;
   parts.date = shared_.wall_clock != nullptr ? shared_.wall_clock() : 0;
-  parts.server = limits_.server_header;
+  parts.server = limits_->server_header;
   // The body, which may be large, is copied once: behind the head, not through it.
   parts.head_only = true;
   append_response(out, parts);
@@ -156,7 +158,7 @@ void Engine::refuse(int status, const char* why, bool head_only) {
   try {
     String out;
     append_refusal(out, status, why, shared_.wall_clock != nullptr ? shared_.wall_clock() : 0,
-                   limits_.server_header, head_only);
+                   limits_->server_header, head_only);
     uint8_t* to = outbox_.reserve(shared_.blocks, out.size());
     if (to == nullptr) throw std::bad_alloc();
     std::memcpy(to, out.data(), out.size());
@@ -187,10 +189,10 @@ void Engine::fail_opening(int error, int status, const char* why) {
   http_status_ = static_cast<uint16_t>(status);
   http_drain_ = true;
   uint64_t flush_us = outbox_.bytes() * 1'000'000 / kMinResponseBytesPerSecond;
-  if (limits_.close_us == kNeverUs) {
+  if (limits_->close_us == kNeverUs) {
     phase_deadline_us_ = kNeverUs;
   } else {
-    set_phase_deadline(limits_.close_us + flush_us);
+    set_phase_deadline(limits_->close_us + flush_us);
   }
   end(State::kDrain, error, why);
 }

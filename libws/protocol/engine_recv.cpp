@@ -25,7 +25,7 @@ constexpr const char* kTextCutShort = "text ends inside a code point";
 // Unmasks, checks and reports a message where it lies; `in_` is behind it already.
 inline Engine::Step Engine::deliver_whole(uint8_t opcode, uint8_t* data, size_t len, uint32_t key,
                                           Event& ev) {
-  if (opcode == kText && (limits_.flags & WS_CONN_NO_UTF8_CHECK) == 0) {
+  if (opcode == kText && (limits_->flags & WS_CONN_NO_UTF8_CHECK) == 0) {
     Utf8Validator utf8;
     size_t good = expects_mask() ? unmask_validate(data, len, key, utf8) : utf8.validate(data, len);
     if (good != len) return fail_connection(1007, WS_ERR_UTF8, kNotUtf8);
@@ -54,7 +54,7 @@ inline Engine::Step Engine::receive_whole(Event& ev) {
     if (len <= 125) return Step::kAgain;
     header += 2;
   }
-  if (n < header || n - header < len || len > limits_.max_message) return Step::kAgain;
+  if (n < header || n - header < len || len > limits_->max_message) return Step::kAgain;
   uint8_t* data = in_ + header;
   uint32_t key = 0;
   if (expects_mask()) std::memcpy(&key, data - 4, 4);
@@ -166,7 +166,7 @@ uint64_t Engine::message_room(uint8_t first) const {
 }
 
 uint64_t Engine::room_after(uint64_t used, bool compressed) const {
-  uint64_t limit = limits_.max_message;
+  uint64_t limit = limits_->max_message;
   if (compressed) {
     // What does not compress grows, by up to 11 bytes for each piece that its sender flushes (RFC
     // 7692 leaves that to the sender).  No memory is taken for it, and what is inside is bounded by
@@ -202,7 +202,7 @@ Engine::Step Engine::begin_frame(const FrameHeader& h, Event& ev) {
                  h.length == static_cast<size_t>(h.length);
     if (h.rsv1 && !dropping() && !begin_inflating()) return Step::kMore;
   }
-  if (!dropping() && ++p.fragments > limits_.max_fragments && limits_.max_fragments != WS_NEVER) {
+  if (!dropping() && ++p.fragments > limits_->max_fragments && limits_->max_fragments != WS_NEVER) {
     return fail_connection(1008, WS_ERR_TOO_BIG, "message in more frames than max_fragments");
   }
   p.message_bytes += h.length;
@@ -255,7 +255,7 @@ Engine::Step Engine::receive_payload(Event& ev) {
 
 // Moves a piece of payload to its place, unmasked; `to` may be `from`.  False: not UTF-8.
 bool Engine::take_text(uint8_t* to, const uint8_t* from, size_t n, uint32_t key) {
-  bool check = partial_->op == kText && (limits_.flags & WS_CONN_NO_UTF8_CHECK) == 0;
+  bool check = partial_->op == kText && (limits_->flags & WS_CONN_NO_UTF8_CHECK) == 0;
   if (expects_mask()) {
     if (check) return unmask_copy_validate(to, from, n, key, partial_->utf8) == n;
     mask_copy(to, from, n, key);

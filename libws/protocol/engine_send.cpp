@@ -170,7 +170,7 @@ void Engine::sent(size_t n) {
   } else if (n != 0 || stalled_us_ == 0) {
     stalled_us_ = shared_.now_us;
   }
-  if (pressed_ && outbox_.bytes() <= limits_.send_low) {
+  if (pressed_ && outbox_.bytes() <= limits_->send_low) {
     pressed_ = false;
     drained_ = true;
   }

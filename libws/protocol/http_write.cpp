@@ -178,7 +178,7 @@ bool status_has_body(int status) {
   return status >= 200 && status != 204 && status != 205 && status != 304;
 }
 
-void append_date(String& out, int64_t unix_seconds) {
+void append_http_date(String& out, int64_t unix_seconds) {
   constexpr int64_t kDaySeconds = 24 * 60 * 60;
   static constexpr char kWeekdays[] = "ThuFriSatSunMonTueWed";  // day 0 was a Thursday
   static constexpr char kMonths[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
@@ -190,7 +190,7 @@ void append_date(String& out, int64_t unix_seconds) {
   }
   const Day d = day_from_epoch(days);
   const auto weekday = static_cast<size_t>((days % 7 + 7) % 7);
-  out.append("Date: ").append(kWeekdays + 3 * weekday, 3).append(", ");
+  out.append(kWeekdays + 3 * weekday, 3).append(", ");
   append_padded(out, d.day, 2);
   out.append(" ").append(kMonths + 3 * (d.month - 1), 3).append(" ");
   append_padded(out, d.year, 4);
@@ -200,7 +200,13 @@ void append_date(String& out, int64_t unix_seconds) {
   append_padded(out, rest / 60 % 60, 2);
   out.append(":");
   append_padded(out, rest % 60, 2);
-  out.append(" GMT\r\n");
+  out.append(" GMT");
+}
+
+void append_date(String& out, int64_t unix_seconds) {
+  out.append("Date: ");
+  append_http_date(out, unix_seconds);
+  out.append("\r\n");
 }
 
 void append_response(String& out, const ResponseParts& parts) {

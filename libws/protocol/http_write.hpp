@@ -37,6 +37,9 @@ const char* status_phrase(int status);  // "Bad Request"; "" when unknown
 // RFC 9110 6.4.1: 1xx, 204, 205 and 304 have no content.
 bool status_has_body(int status);
 
+// Appends "Sun, 06 Nov 1994 08:49:37 GMT" (RFC 9110 5.6.7).
+void append_http_date(String& out, int64_t unix_seconds);
+
 // Appends "Date: ...\r\n" (RFC 9110 6.6.1).  The wall clock is read by the caller.
 void append_date(String& out, int64_t unix_seconds);
 

@@ -127,6 +127,37 @@ const char* Request::local() {
   return local_;
 }
 
+void Request::set_route(Ref<RequestTerms> terms, Vector<RequestParam> params, Vector<char> values) {
+  terms_ = std::move(terms);
+  params_ = std::move(params);
+  values_ = std::move(values);
+}
+
+const char* Request::param(std::string_view name, size_t* len) const {
+  for (const RequestParam& p : params_) {
+    if (p.name != name) continue;
+    if (len != nullptr) *len = p.value.size();
+    return p.value.data();
+  }
+  return nullptr;
+}
+
+namespace {
+
+// What the caller leaves open is as the route has it.
+AcceptOptions on_terms(const AcceptOptions& how, const RequestTerms* terms) {
+  AcceptOptions out = how;
+  if (terms == nullptr) return out;
+  const AcceptOptions& route = terms->accept;
+  if (how.limits == nullptr) out.limits = route.limits;
+  if (how.handlers == nullptr) out.handlers = route.handlers;
+  if (how.user == nullptr) out.user = route.user;
+  out.policy = route.policy;
+  return out;
+}
+
+}  // namespace
+
 Error Request::accept(const AcceptOptions& how) {
   if (answered_) return fail(WS_ERR_STATE, "accept: the request is answered already");
   if (!is_upgrade()) return fail(WS_ERR_STATE, "accept: the request is not an upgrade");
@@ -139,7 +170,7 @@ Error Request::accept(const AcceptOptions& how) {
 
   // The host may drop the last reference but ours.
   const Ref<Request> keep = Ref<Request>::share(this);
-  Error e = host_->accept(how);
+  Error e = host_->accept(on_terms(how, terms_.get()));
   if (!e) answered_ = true;
   return e;
 }
@@ -165,6 +196,13 @@ Error Request::respond(const Response& response) {
   Error e = host_->respond(response);
   if (!e) answered_ = true;
   return e;
+}
+
+void Request::refuse(int status, const char* why) {
+  if (answered_ || host_ == nullptr) return;
+  const Ref<Request> keep = Ref<Request>::share(this);
+  answered_ = true;
+  host_->refuse(status, why);
 }
 
 }  // namespace libws

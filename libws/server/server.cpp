@@ -78,7 +78,8 @@ void Server::on_request(Conn& conn, Request& request) {
   if (shutdown_ != nullptr) return conn.refuse(503, "shutting down");
   name_client(conn, request);
   if (request.is_upgrade() && !origin_allowed(conn, request)) {
-    return conn.refuse(403, "origin not allowed");
+    if (!options_.routed) return conn.refuse(403, "origin not allowed");
+    request.set_origin_refused();
   }
   if (options_.on_request != nullptr) {
     options_.on_request(to_handle(&request), options_.user);
@@ -97,7 +98,9 @@ bool Server::origin_allowed(const Conn& conn, const Request& request) const {
 void Server::answer_by_default(Conn& conn, Request& request) {
   if (!request.is_upgrade()) return conn.refuse(426, "this is a WebSocket endpoint");
   AcceptOptions how;
-  for (const String& protocol : options_.subprotocols) {
+  const RequestTerms* terms = request.terms();
+  const bool of_route = terms != nullptr && !terms->subprotocols.empty();
+  for (const String& protocol : of_route ? terms->subprotocols : options_.subprotocols) {
     if (!request.offers(protocol)) continue;
     how.subprotocol = protocol.c_str();
     break;

@@ -45,6 +45,7 @@ struct ServerOptions {
   void (*on_request)(ws_request* r, void* user) = nullptr;
   Vector<String> subprotocols;
   Vector<String> origins;
+  bool routed = false;  // on_request is ws_router_on_request: the routes judge Origin
   uint32_t max_connections = 65536;
   uint32_t max_connections_per_ip = WS_NEVER;
   uint32_t max_accept_rate_per_ip = WS_NEVER;

@@ -101,7 +101,8 @@ bool Server::open(int fd, const PackedAddress& peer, TlsContext* tls, uint64_t b
     loop_.log().write(WS_LOG_ERROR, "accept: out of memory, the connection was dropped");
     return false;
   }
-  conn->set_user(options_.user);
+  // Where that is the router, it is none of the connections' business.
+  conn->set_user(options_.routed ? nullptr : options_.user);
   if (conn->start(began_us)) {
     loop_.log().write(WS_LOG_ERROR, "accept: %s", last_detail());
     conn->unref();

@@ -275,6 +275,11 @@ def test_static_files_are_served_with_type_and_length():
                 same(r.fields["x-content-type-options"], "nosniff")
                 head = curl(s.http + path, "--head")
                 same((head.status, head.body, head.fields), (200, b"", r.fields), "HEAD " + path)
+                again = curl(s.http + path, headers={"If-None-Match": r.fields["etag"]})
+                same((again.status, again.body), (304, b""), "If-None-Match " + path)
+                assert again.fields["etag"] == r.fields["etag"], (path, again.fields)
+                same(curl(s.http + path, headers={"If-Modified-Since": r.fields["last-modified"]})
+                     .status, 304, "If-Modified-Since " + path)
             moved = curl(s.http + "/sub?q=1")
             same((moved.status, moved.fields["location"]), (301, "/sub/?q=1"))
             same(upgrade(s, seconds=0.2).status, 101, "upgrade beside the files")
@@ -299,7 +304,7 @@ def test_static_refuses_every_way_out_of_the_directory():
                     assert r.status in (400, 403, 404), (path, r.status)
                     assert b"outside" not in r.body and b"root:" not in r.body, (path, r.body)
             for path in (*outside[:6], "/link.txt", "/etc/passwd", "/pipe"):
-                check_refusal(curl(s.http + path, "--path-as-is"), 403, path)
+                check_refusal(curl(s.http + path, "--path-as-is"), 404, path)
             for path in missing:
                 check_refusal(curl(s.http + path, "--path-as-is"), 404, path)
             for path in malformed:

@@ -255,6 +255,7 @@ class Peer final : private RequestHost {
 
  private:
   Error accept(const AcceptOptions& how) override { return engine->accept(how); }
+  void refuse(int status, const char* why) override { engine->refuse(status, why); }
   Error respond(const Response& r) override { return engine->respond(r); }
 
   void log(const Event& ev) {

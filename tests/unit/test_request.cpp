@@ -65,13 +65,18 @@ class FakeHost : public libws::RequestHost {
     body_size = response.body.size();
     return finish();
   }
+  void refuse(int code, const char*) override {
+    ++refusals;
+    status = code;
+    held = {};
+  }
 
   void print_local(char (&out)[libws::kRequestAddressBytes]) const override {
     std::snprintf(out, sizeof out, "host %d", ++asked);
   }
 
   mutable int asked = 0;
-  int accepts = 0, responds = 0, status = 0, result = WS_OK;
+  int accepts = 0, responds = 0, refusals = 0, status = 0, result = WS_OK;
   const char* subprotocol = nullptr;
   size_t body_size = 0;
   bool throws = false;
