@@ -73,6 +73,7 @@ int listen_all(struct serve *s) {
   int inherited = s->served_count != 0;
   if (status == EXIT_DONE && !inherited) status = listen_as_asked(s);
   if (status == EXIT_DONE) status = metrics_listen(s, metrics);
+  if (status == EXIT_DONE) status = sockets_offer(s);
   if (status != EXIT_DONE) return status;
   /* Only now: a line that was printed stays true. */
   for (size_t i = 0; i < s->served_count; i++) {

@@ -100,7 +100,11 @@ static int listen_there(struct serve *s, ws_listener **listener) {
   at.host = s->settings.metrics.host[0] != '\0' ? s->settings.metrics.host : NULL;
   at.port = s->settings.metrics.port;
   at.unix_path = s->settings.metrics.unix_path;
-  if (at.unix_path != NULL) at.host = NULL;
+  if (at.unix_path != NULL) {
+    at.host = NULL;
+  } else if (s->settings.takeover != NULL) {
+    at.flags = WS_LISTEN_REUSEPORT; /* the process before this one has it still */
+  }
   int made = ws_server_new(s->loop, &server, &s->metrics);
   return made < 0 ? made : ws_server_listen(s->metrics, &at, listener);
 }

@@ -109,7 +109,6 @@ static int serve(struct serve *s) {
   }
   catch_stop_signals(s); /* before anybody can know from the printed line that it runs */
   status = listen_all(s);
-  if (status == EXIT_DONE) status = sockets_offer(s);
   if (status != EXIT_DONE) return status;
   notify_ready();
   return run_until_stopped(s);

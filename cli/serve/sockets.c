@@ -104,6 +104,7 @@ static void on_taken(void *user) { stop_for_successor(user); }
 int sockets_offer(struct serve *s) {
   ws_pool_listener *listeners[WS_HANDOVER_MAX];
   ws_handover_config cfg;
+  int took = s->takeover != NULL;
   if (s->settings.takeover == NULL) return EXIT_DONE;
   if (s->takeover != NULL) {
     /* Without an answer it has died, or it goes on too: serving is right in both cases. */
@@ -120,9 +121,10 @@ int sockets_offer(struct serve *s) {
   cfg.pool_listener_count = s->served_count;
   cfg.on_taken = on_taken;
   cfg.user = s;
-  if (ws_handover_offer(s->loop, &cfg, &s->handover) < 0) {
-    return failure(SERVE_COMMAND, "--takeover: %s", ws_last_detail());
-  }
+  if (ws_handover_offer(s->loop, &cfg, &s->handover) == WS_OK) return EXIT_DONE;
+  if (!took) return failure(SERVE_COMMAND, "--takeover: %s", ws_last_detail());
+  /* Nobody else serves by now, so this one must; the next restart will not be as smooth. */
+  fprintf(stderr, "ws: --takeover: %s\n", ws_last_detail());
   return EXIT_DONE;
 }
 

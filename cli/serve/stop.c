@@ -76,6 +76,7 @@ static int begin_stop(struct serve *s) {
   how.code = (uint16_t)s->stop_code;
   how.spread_ms = s->settings.drain_spread_ms;
   how.timeout_ms = kStopTimeoutMs;
+  if (s->stop_code == kRestartCode) how.flags = WS_DRAIN_FINISH;
   if (s->settings.verbosity != QUIET) {
     fprintf(stderr, "ws: stopping, %zu open\n", ws_pool_count(s->pool));
   }

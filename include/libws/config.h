@@ -74,10 +74,11 @@ typedef struct ws_conn_config {
 
   /* Of a connection; an engine alone has nothing that waits and ignores these two. */
   ws_slow slow; /* for messages that do not choose [REFUSE] */
-  uint64_t
-      fragment_bytes; /* a larger message leaves as frames of this size (RFC 6455 5.4), made as
-                         the queue empties: control frames pass between them, and urgent
-                         messages wait for one message at most.  At least 1024 [0: one frame] */
+  /* A larger message leaves as frames of this size (RFC 6455 5.4), made as the queue empties:
+   * control frames pass between them, and urgent messages wait for one message at most.
+   * At least 1024 [0: one frame] */
+  uint64_t fragment_bytes;
+
   /* What the peer may send.  The rates are token buckets that hold one second's worth and begin
    * full, at the open. */
   uint64_t read_ahead_bytes; /* read while messages are held back (ws_conn_pause, ws_conn_demand)

@@ -156,12 +156,11 @@ WS_API int ws_conn_pause(ws_conn *c);
 WS_API int ws_conn_resume(ws_conn *c);
 
 /* Receive by credit: `n` more messages may come, each takes one (in chunks: the last chunk does);
- * with none left they are held back as by pause, but a Close that no message stands in front of
- * needs no credit.  The first call, with 0 too, begins it; before it
- * everything comes.  Called in on_open it holds for what the peer sent with its handshake.  Calls
- * add up, to WS_NEVER - 1 at most; WS_NEVER itself ends it: everything comes again.  A pause and
- * missing credit are independent: messages come when neither is in the way.  ws_conn_close ends
- * both.  Errors: CLOSED. */
+ * with none left they are held back as by pause, but a Close with no message in front of it needs
+ * no credit.  The first call, with 0 too, begins it; before it everything comes.  Called in on_open
+ * it holds for what the peer sent with its handshake.  Calls add up, to WS_NEVER - 1 at most;
+ * WS_NEVER itself ends it: everything comes again.  A pause and missing credit are independent:
+ * messages come when neither is in the way.  ws_conn_close ends both.  Errors: CLOSED. */
 WS_API int ws_conn_demand(ws_conn *c, uint32_t n);
 
 /* How messages are told.  1: parts go to on_chunk as they arrive; 0: whole messages go to
@@ -185,7 +184,7 @@ typedef struct ws_conn_stats {
   size_t size; /* WS_INIT */
   uint64_t messages_in, messages_out;
   uint64_t bytes_in, bytes_out; /* on the transport, handshake included */
-  uint64_t messages_dropped;    /* posted to it, but it was full or had ended; dropped by a policy;
+  uint64_t messages_dropped;    /* posted or published, but it was full or had ended; dropped by a policy;
                                    or waiting when it ended */
   uint32_t rtt_us;              /* last keepalive ping; UINT32_MAX before the first */
   /* What can still be dropped, replaced or passed, or is yet to be cut into frames;

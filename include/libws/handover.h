@@ -5,10 +5,10 @@
  * that both accept for a moment, says that it is ready, and the old one stops gracefully.  No
  * moment is without a process that accepts, and what waits in the kernel's queue waits for either.
  *
- *   old: ws_handover_offer(loop, &cfg, &h);        on_taken: ws_server_drain() or ws_pool_shutdown()
- *   new: ws_handover_take(path, 5000, &t);         CONNECT: nobody is there, listen yourself
- *        ws_server_listen_fd(s, ws_takeover_claim(t, i), NULL);                       for each
- *        ws_takeover_ready(t, 5000);  ws_takeover_free(t);  ws_handover_offer(...)
+ *   old: ws_handover_offer(loop, &cfg, &h);        on_taken: ws_server_drain() or
+ * ws_pool_shutdown() new: ws_handover_take(path, 5000, &t);         CONNECT: nobody is there,
+ * listen yourself ws_server_listen_fd(s, ws_takeover_claim(t, i), NULL);                       for
+ * each ws_takeover_ready(t, 5000);  ws_takeover_free(t);  ws_handover_offer(...)
  *
  * Only a process of the same user, or of root, is given sockets, and only theirs are taken.
  * Connections are not handed over: they end with the old process, at its pace.
@@ -71,8 +71,8 @@ WS_API int ws_takeover_claim(ws_takeover *t, size_t index);
  * (told already). */
 WS_API int ws_takeover_ready(ws_takeover *t, uint32_t timeout_ms);
 
-/* Close what was not claimed.  Before ws_takeover_ready(): the old process goes on as if nothing had
- * happened. */
+/* Close what was not claimed.  Before ws_takeover_ready(): the old process goes on as if nothing
+ * had happened. */
 WS_API void ws_takeover_free(ws_takeover *t);
 
 #ifdef __cplusplus

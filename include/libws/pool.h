@@ -5,8 +5,8 @@
  * handlers of ws_server_config are called from all threads of the pool at once, for different
  * connections.  What they share needs a lock, or goes through ws_hub or ws_conn_post_message().
  *
- * fork(): a child has none of the threads.  It must use nothing of the pool and not free it; calling
- * exec is fine, because every descriptor is close-on-exec.  Fork before ws_pool_new().
+ * fork(): a child has none of the threads.  It must use nothing of the pool and not free it;
+ * calling exec is fine, because every descriptor is close-on-exec.  Fork before ws_pool_new().
  */
 #ifndef LIBWS_POOL_H
 #define LIBWS_POOL_H
@@ -35,7 +35,8 @@ typedef struct ws_pool_config {
 
 /* Start the threads (all signals blocked in them, named ws-pool-N) and return when all are ready;
  * when one cannot start, all are stopped again.
- * Errors: INVALID, UNSUPPORTED, IO (no thread, no descriptors), NOMEM, or what on_start returned. */
+ * Errors: INVALID, UNSUPPORTED, IO (no thread, no descriptors), NOMEM, or what on_start returned.
+ */
 WS_API int ws_pool_new(const ws_pool_config *cfg, ws_pool **out);
 
 /* Stop as ws_pool_stop(), wait for the threads, release everything.  Every on_close has been called

@@ -143,6 +143,12 @@ WS_API size_t ws_server_count(const ws_server *s);
  * else to stop, and that value is returned. */
 WS_API int ws_server_each(ws_server *s, int (*fn)(ws_conn *c, void *arg), void *arg);
 
+/* ws_drain.flags */
+enum {
+  WS_DRAIN_FINISH = 1u << 0 /* requests on connections that were accepted before are answered as
+                               ever, and what opens so gets its Close then: for a restart, where
+                               nobody is to be refused */
+};
 typedef struct ws_drain {
   size_t size;         /* WS_INIT */
   uint16_t code;       /* of the Close frames, RFC 6455 7.4.1 [1001, going away] */
@@ -150,12 +156,14 @@ typedef struct ws_drain {
   uint32_t spread_ms;  /* the Close frames leave evenly over this time, the oldest connection's
                           first, so that clients do not all come back at once [0] */
   uint32_t timeout_ms; /* after that, and then what remains is aborted; WS_NEVER: not [10000] */
+  uint32_t flags;
 } ws_drain;
 
 /* Graceful stop: the listeners close at once; requests under way and those that still come on
- * accepted connections get 503 with Connection: close; open connections get a Close.  Once all are
- * gone, done(s, arg) once from the loop; done may free the server and may be NULL.  `how` NULL: all
- * defaults.  Errors: STATE (already shutting down), INVALID (code, reason, times), NOMEM. */
+ * accepted connections get 503 with Connection: close, and a connection that has sent nothing is
+ * dropped (but see WS_DRAIN_FINISH); open connections get a Close.  Once all are gone, done(s, arg)
+ * once from the loop; done may free the server and may be NULL.  `how` NULL: all defaults.  Errors:
+ * STATE (already shutting down), INVALID (code, reason, times), NOMEM. */
 WS_API int ws_server_drain(ws_server *s, const ws_drain *how, void (*done)(ws_server *s, void *arg),
                            void *arg);
 

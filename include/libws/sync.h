@@ -33,6 +33,7 @@ WS_API void ws_sync_free(ws_sync *s);
 
 /* Send one message; returns when the kernel has taken it up to send_high_bytes, so a slow peer
  * slows the program down.  Messages that arrive meanwhile wait for ws_sync_recv().
+ * WS_DROPPED if ws_conn_config.slow says so.
  * Errors: CLOSED, UTF8, TOO_BIG, INVALID, NOMEM, TIMEOUT (send_timeout_ms: the connection has
  * ended). */
 WS_API int ws_sync_send(ws_sync *s, ws_opcode op, const void *data, size_t len);

@@ -70,6 +70,10 @@ Error libws::read_drain(const ws_drain* in, DrainOptions* out) {
   if (c.reason != nullptr) out->reason = c.reason;
   out->spread_ms = c.spread_ms;
   if (c.timeout_ms != 0) out->timeout_ms = c.timeout_ms;
+  if ((c.flags & ~uint32_t{WS_DRAIN_FINISH}) != 0) {
+    return fail(WS_ERR_UNSUPPORTED, "shutdown: unknown flags 0x%x", c.flags);
+  }
+  out->finish = (c.flags & WS_DRAIN_FINISH) != 0;
   return Error();
 }
 

@@ -91,14 +91,15 @@ int start_joinable(pthread_t* out, void* (*run)(void*), void* arg);
 }  // namespace real
 
 inline constexpr System kRealSystem = {
-    real::resize,       real::now_us,      real::random,       real::recv,         real::peek,
-    real::recvv,        real::send,        real::sendv,        real::accept,       real::socket,
-    real::bind,         real::listen,      real::connect,      real::setsockopt,   real::getsockopt,
-    real::shutdown,     real::close,       real::eventfd,      real::timerfd,
+    real::resize,         real::now_us,      real::random,       real::recv,
+    real::peek,           real::recvv,       real::send,         real::sendv,
+    real::accept,         real::socket,      real::bind,         real::listen,
+    real::connect,        real::setsockopt,  real::getsockopt,   real::shutdown,
+    real::close,          real::eventfd,     real::timerfd,
 #ifdef __linux__
-    real::epoll_create, real::epoll_ctl,   real::epoll_wait,
+    real::epoll_create,   real::epoll_ctl,   real::epoll_wait,
 #endif
-    real::poll,         real::getaddrinfo, real::freeaddrinfo, real::start_thread,
+    real::poll,           real::getaddrinfo, real::freeaddrinfo, real::start_thread,
     real::start_joinable,
 };
 

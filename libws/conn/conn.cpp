@@ -141,7 +141,7 @@ void Conn::settle() {
   if (retired()) return;
   write_out();
   // What most turns leave behind: everything is written, and what is watched and armed will do.
-  if (engine_.at_rest() && !blocked_ && gate_ == 0 && interest() == kReadable && armed() &&
+  if (engine_.at_rest() && !blocked_ && !gated_ && interest() == kReadable && armed() &&
       !transport_.has_unread()) {
     return;
   }
@@ -304,7 +304,7 @@ Error Conn::close(uint16_t code, std::string_view reason) {
   if (Error e = engine_.close(code, reason)) return e;
   asked_to_close_ = true;
   // The answer must be read, and messages are dropped from here on, so a pause has no purpose.
-  gate_ &= kMetered;
+  set_gate(gate_ & kMetered);
   hold_ended();
   output_queued(0);
   if (!pumping_) tell_later();  // to arm the timer, and to tell what needs no answer

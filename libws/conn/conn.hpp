@@ -195,6 +195,10 @@ class Conn final : public Watcher,
 
   // conn_flow.cpp
   bool holding() const;
+  void set_gate(unsigned gate) {
+    gate_ = static_cast<uint8_t>(gate);
+    gated_ = gate != 0;
+  }
   bool end_waits() const;
   void tell_hold();
   void hold_ended();
@@ -275,13 +279,14 @@ class Conn final : public Watcher,
   bool closed_given_ : 1 = false;
   bool blocked_ : 1 = false;  // the kernel takes no more; waiting for kWritable
   bool write_ended_ : 1 = false;
+  bool gated_ : 1 = false;  // gate_ != 0, beside what is asked with it
   bool asked_to_close_ : 1 = false;
   bool managed_ : 1 = false;        // not every message goes straight to the engine
   bool sorts_ : 1 = false;          // it was sent an urgent message
   bool end_seen_ : 1 = false;       // the stream's, behind input that is held back
   bool uses_memory_ : 1 = false;    // memory_told_ is not 0
   std::atomic<bool> inert_{false};  // for other threads: posting is pointless
-  uint8_t gate_ = 0;                // kPaused...; 0: everything that comes is told
+  uint8_t gate_ = 0;                // kPaused..., what stands between
   uint32_t credit_ = 0;             // messages that may come, with kCredit
   uint32_t memory_told_ = 0;        // in kHeldUnit
   Transport transport_;

@@ -7,7 +7,7 @@ namespace libws {
 
 // No message may be told now.
 bool Conn::holding() const {
-  if (gate_ == 0 || !opened_ || !engine_.is_open()) return false;
+  if (!gated_ || !opened_ || !engine_.is_open()) return false;
   if ((gate_ & kPaused) != 0 || ((gate_ & kCredit) != 0 && credit_ == 0)) return true;
   return engine_.messages_wait();
 }
@@ -19,7 +19,7 @@ bool Conn::end_waits() const {
 
 // Keepalive stands still where nothing is read because of us.
 void Conn::tell_hold() {
-  if (gate_ == 0) return;
+  if (!gated_) return;
   const bool held = holding();
   const bool full = engine_.ahead_room() == 0 || end_waits();
   engine_.set_held(held, held && full);
@@ -33,7 +33,7 @@ void Conn::hold_ended() {
 Error Conn::pause() {
   if (Error e = enter("pause")) return e;
   if (!engine_.is_open()) return Error();  // closing: the peer's Close must be read
-  gate_ |= kPaused;
+  set_gate(gate_ | kPaused);
   if (!pumping_) watch_what_is_wanted();
   return Error();
 }
@@ -41,7 +41,7 @@ Error Conn::pause() {
 Error Conn::resume() {
   if (Error e = enter("resume")) return e;
   if ((gate_ & kPaused) == 0) return Error();
-  gate_ &= static_cast<uint8_t>(~kPaused);
+  set_gate(gate_ & ~unsigned{kPaused});
   if (!holding()) hold_ended();
   tell_later();  // held input first, then the socket
   return Error();
@@ -52,10 +52,10 @@ Error Conn::demand(uint32_t n) {
   if (!engine_.is_open()) return Error();
   const bool held = holding();
   if (n == WS_NEVER) {
-    gate_ &= static_cast<uint8_t>(~kCredit);
+    set_gate(gate_ & ~unsigned{kCredit});
     credit_ = 0;
   } else {
-    gate_ |= kCredit;
+    set_gate(gate_ | kCredit);
     const uint32_t room = WS_NEVER - 1 - credit_;
     credit_ += n < room ? n : room;
   }
@@ -71,8 +71,8 @@ Error Conn::demand(uint32_t n) {
 // The end of pump_events() where there is a gate.
 void Conn::pump_gated(int budget) {
   Event ev;
-  for (;; --budget) {
-    if (budget <= 0) {
+  for (;;) {
+    if (--budget <= 0) {
       if (engine_.hold_input()) tell_later();
       return;
     }

@@ -22,9 +22,9 @@ constexpr size_t kEarlyData = 16 * 1024;
 // `events`: what the poller has told.
 void Conn::read_in(uint32_t events) {
   size_t room = loop().read_bytes();
-  if (!engine_.at_rest() || gate_ != 0) {
+  if (!engine_.at_rest() || gated_) {
     if (!may_read(events)) return;
-    if (gate_ != 0) return read_gated();
+    if (gated_) return read_gated();
     std::span<uint8_t> landing = engine_.landing();
     if (!landing.empty()) return read_landing(landing);
     if (engine_.request() != nullptr && room > kEarlyData) room = kEarlyData;
@@ -124,9 +124,9 @@ void Conn::callback_threw() {
 
 void Conn::pump_events() {
   Event ev;
-  int budget = kEventsPerTurn;
-  for (; gate_ == 0; --budget) {
-    if (budget == 0) {
+  int budget = kEventsPerTurn + 1;
+  while (!gated_) {
+    if (--budget == 0) {
       if (engine_.hold_input()) tell_later();
       return;
     }
@@ -150,7 +150,7 @@ void Conn::dispatch(const Event& ev) {
     case WS_EV_REQUEST: return dispatch_request();
     case WS_EV_OPEN:
       opened_ = true;
-      if (limits().has_rates()) gate_ |= kMetered;
+      if (limits().has_rates()) set_gate(gate_ | kMetered);
       arm_timer();  // the one time in a connection's life that a deadline comes nearer by itself
       if (owner_ != nullptr) owner_->on_opened(*this);
       if (h.on_open != nullptr) h.on_open(handle, user_);

@@ -6,7 +6,6 @@
 // mark and the descriptor is watched for room, so that writing it brings the next.
 #include "libws/conn/conn.hpp"
 
-#include <algorithm>
 #include <new>
 
 namespace libws {
@@ -133,9 +132,13 @@ Error Conn::finish_wait(bool pressed_before, uint32_t flags) {
 Error Conn::too_slow(size_t len, ws_slow slow) {
   if (!could_fit(len)) return fail(WS_ERR_FULL, "%zu bytes can never fit send_limit_bytes", len);
   switch (slow) {
-    case WS_SLOW_CLOSE:
+    case WS_SLOW_CLOSE: {
+      // Not the application's wish: a client may connect again.
+      const bool asked = asked_to_close_;
       if (Error e = close(1013, "too slow")) return e;
+      asked_to_close_ = asked;
       return fail(WS_ERR_CLOSED, "send: the receiver is too slow, the connection is closed");
+    }
     case WS_SLOW_DROP_NEWEST:
     case WS_SLOW_DROP_OLDEST:
     case WS_SLOW_LATEST:

@@ -21,8 +21,8 @@ class AcceptSink {
  public:
   // Takes ownership of fd.
   virtual void on_accept(Listener& from, int fd, const Address& peer) = 0;
-  // False: the sink is full; the listener pauses until resume(), or for retry_ms() if that is not 0.
-  // True: on_accept() may follow, or on_batch_end() when nobody was waiting.
+  // False: the sink is full; the listener pauses until resume(), or for retry_ms() if that is not
+  // 0. True: on_accept() may follow, or on_batch_end() when nobody was waiting.
   virtual bool can_accept() = 0;
   virtual uint32_t retry_ms() const { return 0; }
   // What was waiting has been accepted, or the listener has paused.
@@ -56,7 +56,7 @@ class Listener final : public Watcher, public Allocated {
 
   AcceptSink& sink() const { return sink_; }
   bool paused() const { return paused_; }
-  bool failing() const { return failing_; }  // the system refused; a timer tries again
+  bool failing() const { return failing_; }        // the system refused; a timer tries again
   int listening_fd() const { return listen_fd_; }  // -1 after close()
   // For sockets accepted from now on; null: plain.
   void set_tls(Ref<TlsContext> tls) { tls_ = std::move(tls); }

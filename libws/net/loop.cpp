@@ -307,6 +307,7 @@ void Loop::add_stats(ws_loop_stats* out) const {
 }
 
 void Loop::get_stats(ws_loop_stats* out) {
+  *out = {};
   add_stats(out);
   out->longest_turn_us = std::exchange(longest_turn_us_, 0);
 }

@@ -73,7 +73,8 @@ IoResult socket_connect(const Address& to, int* out);
 IoResult socket_connect_result(int fd, const Address& to);
 
 bool socket_local_address(int fd, Address* out);
-// Where it is, as address_print() says it; a unix socket with its path, escaped, or '@' and its name.
+// Where it is, as address_print() says it; a unix socket with its path, escaped, or '@' and its
+// name.
 void socket_print_local(int fd, char (&out)[256]);
 bool socket_peer_address(int fd, Address* out);
 

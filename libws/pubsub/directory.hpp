@@ -15,6 +15,7 @@
 
 #include <array>
 #include <atomic>
+#include <bit>
 #include <cstdint>
 
 namespace libws {
@@ -29,7 +30,7 @@ struct LoopMask {
   void for_each(Each each) const {
     for (uint32_t w = 0; w < words.size(); ++w) {
       for (uint64_t bits = words[w]; bits != 0; bits &= bits - 1) {
-        each(w * 64 + static_cast<uint32_t>(__builtin_ctzll(bits)));
+        each(w * 64 + static_cast<uint32_t>(std::countr_zero(bits)));
       }
     }
   }

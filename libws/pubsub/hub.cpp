@@ -1,6 +1,5 @@
 #include "libws/pubsub/hub.hpp"
 
-#include <algorithm>
 #include <utility>
 
 namespace libws {
@@ -151,7 +150,7 @@ struct Hub::Route {
   Ref<Bridge> bridge;
 };
 
-Error Hub::find_route(const Published& what, bool to_bridge, Route* route) {
+void Hub::find_route(const Published& what, bool to_bridge, Route* route) {
   const Loop* current = Loop::current();
   std::lock_guard lock(mutex_);
   LoopMask mask;
@@ -165,7 +164,6 @@ Error Hub::find_route(const Published& what, bool to_bridge, Route* route) {
     }
   });
   if (to_bridge && bridge_ && bridge_->wants_messages()) route->bridge = bridge_;
-  return Error();
 }
 
 Error Hub::publish(const char* topic, Message& m, const Conn* except, uint32_t flags) {
@@ -182,7 +180,7 @@ Error Hub::publish(const char* topic, Message& m, const Conn* except, uint32_t f
   what.message = &m;
 
   Route route;
-  if (Error e = find_route(what, (flags & WS_PUBLISH_LOCAL) == 0, &route)) return e;
+  find_route(what, (flags & WS_PUBLISH_LOCAL) == 0, &route);
   uint32_t busy = 0;
   if (route.count != 0 || route.bridge) {
     Publication* p = Publication::make(what, route.count + 1);

@@ -68,7 +68,7 @@ class Hub final : public RefCounted<Hub>, public Allocated {
   uint32_t hash_of(std::string_view name) const { return static_cast<uint32_t>(hash_(name)); }
   Error usable(const char* what) const;
   Error part_on(Loop& loop, HubLoop** out);
-  Error find_route(const Published& what, bool to_bridge, Route* route);
+  void find_route(const Published& what, bool to_bridge, Route* route);
   void end();
   Ref<Bridge> bridge_to_wake() const;
   Ref<Bridge> exchange_bridge(Ref<Bridge> bridge);

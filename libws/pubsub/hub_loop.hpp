@@ -39,10 +39,10 @@ class HubLoop final : public LoopInbox, private SharedTopics {
 
   void deliver(const Published& what);
 
-  bool busy_ = false;
   Ref<Hub> hub_;
   const uint32_t place_;
   Subscribers subscribers_;
+  bool busy_ = false;
   std::atomic<uint64_t> delivered_{0}, dropped_{0};  // written by the loop's thread only
 };
 

@@ -100,13 +100,14 @@ void Handover::taker_failed(const char* why) {
 }
 
 // The path is free before the taker is told so: it makes its own offer there.
-void Handover::taken() {
+void Handover::promised() {
   for (Listener* l : options_.listeners) l->leave_file();
   for (PoolListener* l : options_.pool_listeners) l->leave_file();
   std::exchange(door_, nullptr)->close();
-  Taker* taker = std::exchange(taker_, nullptr);
-  taker->answer();
-  taker->end();
+}
+
+void Handover::taken() {
+  std::exchange(taker_, nullptr)->end();
   options_.on_taken(options_.user);  // which may free this
 }
 
@@ -123,18 +124,24 @@ void Handover::Taker::end() {
   socket_close(std::exchange(fd_, -1));
 }
 
+// A taker that is gone by now has promised to serve, so that does not matter any more.
 void Handover::Taker::answer() {
-  // It fits, and a taker that is gone by now has promised to serve.
-  (void)socket_write(fd_, &kHandoverTaken, 1);
+  const IoResult r = socket_write(fd_, &kHandoverTaken, 1);
+  if (r.status == IoResult::kWouldBlock && !owner_->loop_.set_interest(this, kWritable)) return;
+  owner_->taken();
 }
 
 void Handover::Taker::on_ready(uint32_t) {
+  if (promised_) return answer();
   uint8_t word = 0;
   const IoResult r = socket_read(fd_, &word, 1);
   if (r.status == IoResult::kWouldBlock) return;
   if (r.status != IoResult::kOk) return owner_->taker_failed("it ended before it was ready");
   if (word != kHandoverReady) return owner_->taker_failed("it does not speak our protocol");
-  owner_->taken();
+  promised_ = true;
+  owner_->loop_.disarm(this);
+  owner_->promised();
+  answer();
 }
 
 void Handover::Taker::on_timeout() { owner_->taker_failed("it was not ready in time"); }

@@ -1,6 +1,7 @@
 // Offering listening sockets to a process that takes our place.
 //
-//   offering -> a taker is connected: the sockets were sent to it -> it said kReady: taken
+//   offering -> a taker is connected: the sockets were sent to it -> it said kReady: promised -> it
+//   was told: taken
 //
 // A taker that ends earlier, or is too slow, leaves us offering.  What goes over the wire is
 // described in handover_wire.hpp.
@@ -44,7 +45,7 @@ class Handover final : public AcceptSink, public LoopMember, public Allocated {
     Taker(Handover& owner, int fd) : owner_(&owner), fd_(fd) {}
     Error start();
     void end();
-    void answer();  // kTaken
+    void answer();
     void on_ready(uint32_t events) override;
     void on_timeout() override;
     void on_retired() override { delete this; }
@@ -53,11 +54,13 @@ class Handover final : public AcceptSink, public LoopMember, public Allocated {
     ~Taker() override;
     Handover* owner_;
     int fd_;
+    bool promised_ = false;  // it said kReady; kTaken is on its way
   };
 
   ~Handover() = default;
   Error send_to(int fd);
   void taker_failed(const char* why);
+  void promised();
   void taken();
   void let_go();
 

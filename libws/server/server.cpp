@@ -75,7 +75,7 @@ void Server::abort_all() {
 
 void Server::on_request(Conn& conn, Request& request) {
   Ref<Server> self = Ref<Server>::share(this);
-  if (shutdown_ != nullptr) return conn.refuse(503, "shutting down");
+  if (shutdown_ != nullptr && !shutdown_->finishes()) return conn.refuse(503, "shutting down");
   name_client(conn, request);
   if (request.is_upgrade() && !origin_allowed(conn, request)) {
     if (!options_.routed) return conn.refuse(403, "origin not allowed");
@@ -112,6 +112,7 @@ void Server::answer_by_default(Conn& conn, Request& request) {
 void Server::on_opened(Conn&) {
   opened_.store(count() + 1, std::memory_order_relaxed);
   totals_.opened();
+  if (shutdown_ != nullptr) shutdown_->opened();
 }
 
 void Server::on_ended(Conn& conn) {
@@ -174,7 +175,14 @@ void Server::close_next(size_t count, const DrainOptions& how) {
   for (; count != 0 && !conns_.empty(); --count) {
     Conn* c = conns_.pop_front();
     conns_.push_back(c);
-    (void)c->close(how.code, how.reason).failed();
+    // Closing one that is still shaking hands would drop it.
+    if (!how.finish || c->opened()) (void)c->close(how.code, how.reason).failed();
+  }
+}
+
+void Server::close_rest(const DrainOptions& how) {
+  for (Conn* c = conns_.front(); c != nullptr; c = conns_.next(c)) {
+    if (c->opened() && !c->asked_to_close()) (void)c->close(how.code, how.reason).failed();
   }
 }
 

@@ -37,6 +37,7 @@ struct DrainOptions {
   String reason;
   uint32_t spread_ms = 0;
   uint32_t timeout_ms = 10000;  // WS_NEVER: no end
+  bool finish = false;          // WS_DRAIN_FINISH
 };
 
 struct ServerOptions {
@@ -90,6 +91,9 @@ class Server final : public ConnOwner,
   bool empty() { return conns_.empty(); }
   // Those that are still shaking hands get 503.  Returns how many there are, these included.
   size_t turn_away_new();
+  size_t held() const { return held_; }
+  // Close frames to those that have opened since.
+  void close_rest(const DrainOptions& how);
   // Close frames to the next `count` of those, the oldest first.
   void close_next(size_t count, const DrainOptions& how);
 

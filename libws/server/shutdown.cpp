@@ -19,7 +19,7 @@ Error check_drain(const DrainOptions& how) {
 
 void Shutdown::start() {
   began_ms_ = server_->loop().fresh_now_ms();
-  total_ = server_->turn_away_new();
+  total_ = how_.finish ? server_->held() : server_->turn_away_new();
   if (how_.spread_ms == 0) {
     close_due(began_ms_);
   } else {
@@ -47,6 +47,11 @@ void Shutdown::close_due(uint64_t now_ms) {
   server_->loop().arm(this, began_ms_ + how_.spread_ms + how_.timeout_ms);
 }
 
+void Shutdown::opened() {
+  const uint64_t now = server_->loop().now_ms();
+  if (spread_is_over(now)) server_->loop().arm(this, now);
+}
+
 void Shutdown::finish() {
   if (server_ != nullptr) server_->loop().defer(this);
 }
@@ -59,7 +64,11 @@ void Shutdown::cancel() {
 
 void Shutdown::on_timeout() {
   const uint64_t now = server_->loop().now_ms();
-  if (closed_ < total_ || now < began_ms_ + how_.spread_ms) return close_due(now);
+  if (!spread_is_over(now)) return close_due(now);
+  server_->close_rest(how_);
+  if (how_.timeout_ms == WS_NEVER) return;
+  const uint64_t end = began_ms_ + how_.spread_ms + how_.timeout_ms;
+  if (now < end) return server_->loop().arm(this, end);
   server_->abort_all();
 }
 

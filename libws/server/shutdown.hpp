@@ -16,6 +16,9 @@ class Shutdown final : public Watcher, public Allocated {
       : server_(&server), how_(std::move(how)), done_(done), arg_(arg) {}
 
   void start();
+  // Requests are answered as ever, and who opens meanwhile is closed after on_open.
+  bool finishes() const { return how_.finish; }
+  void opened();
   // The last connection is gone: done() follows from the loop.
   void finish();
   // The server is being freed: done() will not be called.
@@ -29,6 +32,9 @@ class Shutdown final : public Watcher, public Allocated {
  private:
   ~Shutdown() override = default;
   void close_due(uint64_t now_ms);
+  bool spread_is_over(uint64_t now_ms) const {
+    return closed_ == total_ && now_ms >= began_ms_ + how_.spread_ms;
+  }
 
   Server* server_;
   DrainOptions how_;

@@ -478,13 +478,13 @@ static void test_conn_paused_connection_has_no_idle_timeout(void **state) {
   World w;
   Peer p;
   world_prepare(&w);
-  w.limits.idle_timeout_ms = 40;
+  w.limits.idle_timeout_ms = 300;
   w.limits.read_ahead_bytes = 2; /* what fills it suspends the timeout */
   world_start(&w);
   world_join(&w, &p);
   assert_ok(ws_conn_pause(w.conn));
   peer_send_frame(&p, PART_TEXT, "two bytes and more", 18);
-  run_for(w.loop, 120);
+  run_for(w.loop, 500);
   assert_string_equal(w.log, "open ");
   assert_ok(ws_conn_resume(w.conn));
   world_wait_closed(&w, 1);

@@ -109,6 +109,38 @@ static void test_drain_answers_requests_under_way_with_503(void **state) {
   assert_true(run_until(w->loop, &told, PATIENCE_MS));
 }
 
+static void test_drain_that_finishes_opens_and_then_closes(void **state) {
+  World *w = *state;
+  Peer open, none, some;
+  ws_drain how;
+  told = 0;
+  world_join(w, &open);
+  peer_connect(&none, w->loop, w->port);
+  peer_connect(&some, w->loop, w->port);
+  peer_say(&some, "GET / HTTP/1.1\r\nHost: x\r\n");
+  run_for(w->loop, 20);
+  WS_INIT(&how);
+  how.code = 1012;
+  how.flags = 2;
+  assert_fails(WS_ERR_UNSUPPORTED, ws_server_drain(w->server, &how, done, NULL));
+  how.flags = WS_DRAIN_FINISH;
+  assert_ok(ws_server_drain(w->server, &how, done, NULL));
+  peer_expect_close(&open, 1012);
+  peer_drop(&open);
+  peer_open(&none);
+  peer_expect_close(&none, 1012);
+  peer_drop(&none);
+  peer_say(&some,
+           "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+           "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n");
+  peer_expect_101(&some);
+  peer_expect_close(&some, 1012);
+  assert_int_equal(told, 0);
+  peer_drop(&some);
+  assert_true(run_until(w->loop, &told, PATIENCE_MS));
+  assert_int_equal(w->opened, 3);
+}
+
 static ws_request *kept;
 static void keep(ws_request *r, void *user) {
   (void)user;
@@ -210,6 +242,7 @@ int main(void) {
       WORLD_TEST(test_drain_whose_clients_leave_early_is_done_early),
       WORLD_TEST(test_drain_deadline_counts_from_the_end_of_the_spread),
       WORLD_TEST(test_drain_answers_requests_under_way_with_503),
+      WORLD_TEST(test_drain_that_finishes_opens_and_then_closes),
       cmocka_unit_test(test_drain_answers_for_an_application_that_has_not),
       WORLD_TEST(test_drain_that_cannot_be_changes_nothing),
       WORLD_TEST(test_listener_fd_is_the_listening_socket),

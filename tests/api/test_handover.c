@@ -375,7 +375,8 @@ static void tell_lie(int to, const Lie *lie, int door) {
 }
 
 #define MAGIC "ws-handover 1\n"
-#define LIE(text, fds, listening, stay, want) {text, sizeof text - 1, fds, listening, stay, want}
+#define LIE(text, fds, listening, stay, want) \
+  { text, sizeof text - 1, fds, listening, stay, want }
 
 static void test_takeover_of_what_makes_no_sense_is_refused(void **state) {
   (void)state;
@@ -402,8 +403,7 @@ static void test_takeover_of_what_makes_no_sense_is_refused(void **state) {
     Taking k;
     memset(&k, 0, sizeof k);
     ws_takeover *t = NULL;
-    pthread_t thread;
-    assert_int_equal(pthread_create(&thread, NULL, run_taking, &k), 0);
+    assert_int_equal(pthread_create(&k.thread, NULL, run_taking, &k), 0);
     int to = accept(door, NULL, NULL);
     assert_true(to >= 0);
     if (lies[i].want == WS_ERR_TIMEOUT) {

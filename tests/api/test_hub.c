@@ -408,6 +408,62 @@ static void test_hub_may_be_changed_by_who_releases_a_message(void **state) {
   ws_hub_unref(h);
 }
 
+/* Against a table of who is subscribed to what: places are swapped all the time. */
+static void test_hub_many_changes_keep_everybody_where_he_is(void **state) {
+  enum { MANY = 7, TOPICS = 6 };
+  static const char *const names[TOPICS] = {"a/b", "a/c", "a/*", "*/b", "**", "d"};
+  static const struct {
+    const char *topic;
+    int match[TOPICS];
+  } published[] = {{"a/b", {1, 0, 1, 1, 1, 0}},
+                   {"a/c", {0, 1, 1, 0, 1, 0}},
+                   {"x/b", {0, 0, 0, 1, 1, 0}},
+                   {"d", {0, 0, 0, 0, 1, 1}},
+                   {"e", {0, 0, 0, 0, 1, 0}}};
+  World *w = *state;
+  Peer p[MANY];
+  ws_conn *conns[MANY];
+  int held[MANY][TOPICS] = {{0}};
+  unsigned dice = 1;
+  ws_hub *h = hub_new(0, 0, 0);
+  for (int i = 0; i < MANY; ++i) {
+    world_join(w, &p[i]);
+    conns[i] = w->conn;
+  }
+  for (int step = 0; step < 4000; ++step) {
+    dice = dice * 1664525u + 1013904223u;
+    const unsigned c = (dice >> 8) % MANY, t = (dice >> 16) % TOPICS;
+    if (dice >> 24 < 8) {
+      assert_ok(ws_hub_unsubscribe_all(h, conns[c]));
+      memset(held[c], 0, sizeof held[c]);
+    } else if (held[c][t]) {
+      assert_ok(ws_hub_unsubscribe(h, conns[c], names[t]));
+      held[c][t] = 0;
+    } else {
+      assert_ok(ws_hub_subscribe(h, conns[c], names[t]));
+      held[c][t] = 1;
+    }
+    uint64_t want = 0, all = 0;
+    const size_t what = (dice >> 4) % COUNT_OF(published);
+    for (int i = 0; i < MANY; ++i) {
+      int hit = 0;
+      for (int j = 0; j < TOPICS; ++j) {
+        all += (uint64_t)held[i][j];
+        hit |= held[i][j] & published[what].match[j];
+      }
+      want += (uint64_t)hit;
+    }
+    assert_int_equal(hub_stats(h).subscriptions, all);
+    if (step % 10 != 0) continue;
+    const uint64_t before = hub_stats(h).delivered;
+    assert_ok(hub_say(h, published[what].topic, "x", NULL, 0));
+    assert_true(ws_loop_dispatch(w->loop, 0) >= 0);
+    assert_int_equal(hub_stats(h).delivered - before, want);
+  }
+  ws_hub_unref(h);
+  for (int i = 0; i < MANY; ++i) peer_drop(&p[i]);
+}
+
 static void test_hub_null_arguments(void **state) {
   World *w = *state;
   Peer p;
@@ -460,6 +516,7 @@ int main(void) {
       cmocka_unit_test(test_hub_full_subscriber_misses_it_and_it_is_counted),
       WORLD_TEST(test_hub_subscriber_inside_a_message_in_parts_misses_it),
       WORLD_TEST(test_hub_may_be_changed_by_who_releases_a_message),
+      WORLD_TEST(test_hub_many_changes_keep_everybody_where_he_is),
       WORLD_TEST(test_hub_null_arguments),
   };
   return cmocka_run_group_tests_name("hub", tests, NULL, NULL);

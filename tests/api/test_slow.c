@@ -105,6 +105,27 @@ static void test_slow_close_ends_the_connection_with_1013(void **state) {
   }
 }
 
+static void test_slow_client_that_closed_a_slow_server_connects_again(void **state) {
+  (void)state;
+  void *one;
+  Slow s;
+  both_setup(&one);
+  Both *b = one;
+  marks(b, CLIENT, WS_SLOW_CLOSE);
+  b->c.config.retry_count = 1;
+  b->c.config.retry_min_ms = b->c.config.retry_max_ms = 1;
+  both_open(b);
+  slow_begin(&s, &b->w, &b->c, CLIENT);
+  slow_fill(&s, LIMIT - 3000);
+  while (send_raw(&s, 1, 1000) >= 0) continue;
+  assert_int_equal(ws_conn_is_open(s.from), 0);
+  assert_ok(ws_conn_resume(s.to));
+  both_wait(b, &b->c.opened, 2);
+  assert_int_equal(b->c.closed, 1);
+  both_wait(b, &b->w.opened, 2);
+  close_pair(&one, &s);
+}
+
 /* Messages 1 to n wait and count, with what is queued, `limit` bytes and `more`. */
 static uint32_t fill_waiting(Slow *s, ws_slow slow, int more) {
   slow_fill(s, HIGH);
@@ -299,6 +320,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_slow_policies_without_waiting_act_when_the_limit_would_be_passed),
       cmocka_unit_test(test_slow_close_ends_the_connection_with_1013),
+      cmocka_unit_test(test_slow_client_that_closed_a_slow_server_connects_again),
       cmocka_unit_test(test_slow_drop_oldest_makes_room_for_exactly_what_comes),
       cmocka_unit_test(test_slow_messages_of_the_connections_policy_need_not_be_prepared),
       cmocka_unit_test(test_slow_drop_oldest_spares_what_must_not_be_dropped),

@@ -113,16 +113,24 @@ void slow_fill(Slow *s, uint64_t queued) {
   free(noise);
 }
 
-static void turn(Slow *s) { assert_true(ws_loop_dispatch(s->w->loop, 2) >= 0); }
+/* Until nothing is queued, or the end has arrived; for as long as something moves. */
+static void turn_while_moving(Slow *s, int want_end) {
+  uint64_t late = clock_ms() + PATIENCE_MS, seen = 0;
+  while (want_end ? !s->ended : ws_conn_buffered(s->from) != 0) {
+    const uint64_t moved = stats_of(s->from).bytes_out + stats_of(s->to).bytes_in;
+    if (moved != seen) late = clock_ms() + PATIENCE_MS;
+    if (clock_ms() > late) fail_msg("%zu messages arrived, then no more", s->count);
+    seen = moved;
+    assert_true(ws_loop_dispatch(s->w->loop, 2) >= 0);
+  }
+}
 
 void slow_read_all(Slow *s) {
   const uint32_t end = THE_END;
-  uint64_t late = clock_ms() + PATIENCE_MS;
   assert_ok(ws_conn_resume(s->to));
-  while (ws_conn_buffered(s->from) != 0 && clock_ms() < late) turn(s);
+  turn_while_moving(s, 0);
   assert_true(ws_conn_send(s->from, WS_OP_BINARY, &end, sizeof end, 0) >= 0);
-  while (!s->ended && clock_ms() < late) turn(s);
-  if (!s->ended) fail_msg("%zu messages arrived, not the last", s->count);
+  turn_while_moving(s, 1);
 }
 
 ws_conn_stats stats_of(const ws_conn *c) {

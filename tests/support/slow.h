@@ -23,7 +23,7 @@ typedef struct Slow {
   void (*on)(struct Slow *s, const uint8_t *data, size_t len);
 } Slow;
 
-enum { FILLER = 0, THE_END = UINT32_MAX };
+enum { FILLER = 0, THE_END = INT32_MAX };
 
 /* The sender's limits, before it is open. */
 ws_conn_config *slow_limits(World *w, Caller *c, int role);

@@ -12,17 +12,17 @@ using namespace libws::test;
 
 namespace {
 
-struct Directory {
+struct Folder {
   char path[32] = "/tmp/libws-dialer-XXXXXX";
-  Directory() {
+  Folder() {
     if (mkdtemp(path) == nullptr) abort();
   }
-  ~Directory() {
+  ~Folder() {
     unlink(file().c_str());
     rmdir(path);
   }
-  Directory(const Directory&) = delete;
-  Directory& operator=(const Directory&) = delete;
+  Folder(const Folder&) = delete;
+  Folder& operator=(const Folder&) = delete;
   std::string file() const { return std::string(path) + "/s"; }
 };
 
@@ -68,7 +68,7 @@ Dialer* dial(DialScene& s, const std::string& path) {
 }
 
 void test_dial_unix_connects(void** state) {
-  Directory dir;
+  Folder dir;
   for (const std::string& path : {dir.file(), "@libws-test-dialer-" + std::to_string(getpid())}) {
     Server server(path);
     DialScene s(poller(state));
@@ -82,7 +82,7 @@ void test_dial_unix_connects(void** state) {
 }
 
 void test_dial_unix_missing_or_dead_file_fails(void** state) {
-  Directory dir;
+  Folder dir;
   DialScene s(poller(state));
   dial(s, dir.file());
   s.turns();
@@ -114,7 +114,7 @@ void test_dial_unix_path_that_is_none_is_invalid(void** state) {
 }
 
 void test_dial_unix_full_queue_is_asked_again_ever_more_slowly(void** state) {
-  Directory dir;
+  Folder dir;
   Server server(dir.file(), 0);
   server.fill();
   DialScene s(poller(state));
@@ -137,7 +137,7 @@ void test_dial_unix_full_queue_is_asked_again_ever_more_slowly(void** state) {
 
 void test_dial_unix_cancelled_in_every_phase_leaves_nothing(void** state) {
   for (int phase = 0; phase < 3; ++phase) {
-    Directory dir;
+    Folder dir;
     Server server(dir.file(), 0);
     server.fill();
     DialScene s(poller(state));
@@ -155,7 +155,7 @@ void test_dial_unix_cancelled_in_every_phase_leaves_nothing(void** state) {
 
 void test_dial_unix_forgotten_ends_with_the_loop_and_is_not_told(void** state) {
   for (bool begun : {false, true}) {
-    Directory dir;
+    Folder dir;
     Server server(dir.file(), 0);
     if (begun) server.fill();
     DialScene s(poller(state));
@@ -177,7 +177,7 @@ void test_dial_unix_eagain_of_tcp_is_a_failure(void** state) {
 }
 
 void test_dial_unix_without_descriptors_or_memory_fails(void** state) {
-  Directory dir;
+  Folder dir;
   Server server(dir.file());
   DialScene s(poller(state));
   dial(s, dir.file());

@@ -314,17 +314,17 @@ void test_listener_resets_and_early_closes_leave_the_loop_idle(void** state) {
   assert_int_equal(s.loop->dispatch(0), 0);
 }
 
-struct Directory {
+struct Folder {
   char path[32] = "/tmp/libws-listener-XXXXXX";
-  Directory() {
+  Folder() {
     if (mkdtemp(path) == nullptr) abort();
   }
-  ~Directory() {
+  ~Folder() {
     unlink(file().c_str());
     rmdir(path);
   }
-  Directory(const Directory&) = delete;
-  Directory& operator=(const Directory&) = delete;
+  Folder(const Folder&) = delete;
+  Folder& operator=(const Folder&) = delete;
   std::string file() const { return std::string(path) + "/s"; }
   bool exists() const {
     struct stat st;
@@ -333,7 +333,7 @@ struct Directory {
 };
 
 void test_listener_unix_removes_its_file_at_close(void** state) {
-  Directory dir;
+  Folder dir;
   Scene s(state, dir.file());
   assert_int_equal(s.listener->port(), 0);
   s.connect_clients(1);
@@ -345,7 +345,7 @@ void test_listener_unix_removes_its_file_at_close(void** state) {
 }
 
 void test_listener_unix_leaves_its_successors_file(void** state) {
-  Directory dir;
+  Folder dir;
   Scene first(state, dir.file());
   // A successor that replaces the file while the first still listens.
   std::string aside = std::string(dir.path) + "/n";

@@ -48,17 +48,17 @@ struct Pair {
 };
 
 // A directory for socket files, gone with the test.
-struct Directory {
+struct Folder {
   char path[32] = "/tmp/libws-socket-XXXXXX";
-  Directory() {
+  Folder() {
     if (mkdtemp(path) == nullptr) abort();
   }
-  ~Directory() {
+  ~Folder() {
     unlink(file().c_str());
     rmdir(path);
   }
-  Directory(const Directory&) = delete;
-  Directory& operator=(const Directory&) = delete;
+  Folder(const Folder&) = delete;
+  Folder& operator=(const Folder&) = delete;
   std::string file() const { return std::string(path) + "/s"; }
 };
 
@@ -316,7 +316,7 @@ void test_listen_failing_at_each_call_closes_the_socket(void**) {
 }
 
 void test_listen_unix_mode_does_not_depend_on_umask(void**) {
-  Directory dir;
+  Folder dir;
   for (mode_t mask : {mode_t{0}, mode_t{022}, mode_t{0777}}) {
     for (uint32_t mode : {0600u, 0666u, 0660u}) {
       ListenOptions options;
@@ -336,7 +336,7 @@ void test_listen_unix_mode_does_not_depend_on_umask(void**) {
 }
 
 void test_listen_unix_replaces_a_stale_socket(void**) {
-  Directory dir;
+  Folder dir;
   int fd = -1;
   assert_false(listen_unix(dir.file(), {}, &fd).failed());
   socket_close(fd);  // the file stays, nobody answers
@@ -345,7 +345,7 @@ void test_listen_unix_replaces_a_stale_socket(void**) {
 }
 
 void test_listen_unix_refuses_a_live_socket(void**) {
-  Directory dir;
+  Folder dir;
   int live = -1, fd = -1;
   ListenOptions options;
   options.backlog = 0;
@@ -361,7 +361,7 @@ void test_listen_unix_refuses_a_live_socket(void**) {
 }
 
 void test_listen_unix_refuses_what_is_not_a_socket(void**) {
-  Directory dir;
+  Folder dir;
   int file = open(dir.file().c_str(), O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
   assert_int_equal(write(file, "keep", 4), 4);
   close(file);
@@ -377,7 +377,7 @@ void test_listen_unix_refuses_what_is_not_a_socket(void**) {
 }
 
 void test_listen_unix_failing_after_bind_leaves_no_file(void**) {
-  Directory dir;
+  Folder dir;
   script = {EOPNOTSUPP};
   system_table.listen = scripted<real::listen, int, int>;
   int fd = -1;

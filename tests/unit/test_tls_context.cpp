@@ -10,18 +10,18 @@ using namespace tls_test;
 namespace {
 
 // A directory for files, gone with the test.
-struct Directory {
+struct Folder {
   char path[32] = "/tmp/libws-tls-XXXXXX";
   std::vector<std::string> files;
-  Directory() {
+  Folder() {
     if (mkdtemp(path) == nullptr) abort();
   }
-  ~Directory() {
+  ~Folder() {
     for (const std::string& f : files) unlink(f.c_str());
     rmdir(path);
   }
-  Directory(const Directory&) = delete;
-  Directory& operator=(const Directory&) = delete;
+  Folder(const Folder&) = delete;
+  Folder& operator=(const Folder&) = delete;
   const char* name(const char* file) {
     files.push_back(std::string(path) + "/" + file);
     return files.back().c_str();
@@ -157,7 +157,7 @@ void test_config_ciphers_that_match_nothing_are_refused(void**) {
 
 void test_files_are_loaded_as_texts_are(void**) {
   Pki pki;
-  Directory d;
+  Folder d;
   const std::string cert = d.write("cert.pem", cert_pem(pki.leaf));
   const std::string key = d.write("key.pem", cert_key(pki.leaf));
   const std::string both =
@@ -179,7 +179,7 @@ void test_files_are_loaded_as_texts_are(void**) {
 }
 
 void test_files_that_cannot_be_read_are_named_with_the_reason(void**) {
-  Directory d;
+  Folder d;
   ws_tls_config c = config();
   c.cert_file = "/nonexistent/cert.pem";
   refuse(c, WS_ERR_TLS_CONFIG, "/nonexistent/cert.pem: No such file or directory");
@@ -194,7 +194,7 @@ void test_files_that_cannot_be_read_are_named_with_the_reason(void**) {
 
 void test_files_without_a_certificate_are_refused(void**) {
   Pki pki;
-  Directory d;
+  Folder d;
   const std::string empty = d.write("empty.pem", "");
   const std::string key = d.write("key.pem", cert_key(pki.leaf));
   for (const std::string& file : {empty, key}) {
@@ -267,7 +267,7 @@ void test_key_that_is_damaged_is_refused(void**) {
 
 void test_keylog_is_appended_and_private(void**) {
   Pki pki;
-  Directory d;
+  Folder d;
   const std::string log = d.name("keys");
   size_t before = 0;
   for (int i = 0; i < 2; ++i) {
@@ -396,7 +396,7 @@ void test_tickets_without_memory_are_not_kept(void**) {
 // Each of our allocations fails in turn.
 void test_context_without_memory_is_not_made(void**) {
   Pki pki;
-  Directory d;
+  Folder d;
   const std::string ca = d.write("ca.pem", cert_pem(pki.ca));
   const int64_t before = live_allocations();
   uint64_t n = 0;
