@@ -5,7 +5,8 @@
 
 protocol and net do not know each other, nor do server, client and pubsub.  A public header
 belongs to the layer that implements it, and may be included from where that layer may be.
-What stands on the public API (cli, bindings, examples, bench, tests/api) sees nothing else.
+What stands on the public API (cli, bindings, libws-redis, examples, bench, tests/api, tests/redis)
+sees nothing else.
 """
 
 import argparse
@@ -45,12 +46,13 @@ PUBLIC = {
     "client.h": "client",
     "sync.h": "client",
     "hub.h": "pubsub",
+    "redis.h": "api",
     "experimental.h": "api",
 }
 UMBRELLA = "ws.h"
 
 # Where the public API is all there is.
-APPLICATIONS = ["bindings", "cli", "examples", "bench", "tests/api"]
+APPLICATIONS = ["bindings", "cli", "examples", "bench", "libws-redis", "tests/api", "tests/redis"]
 # Programs that time one internal function.
 INTERNAL_PROGRAMS = ["bench/micro_*.cpp"]
 

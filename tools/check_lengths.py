@@ -12,7 +12,7 @@ import sys
 
 MAX_FILE = 600
 MAX_FUNCTION = 70
-DIRECTORIES = ["libws", "include", "cli", "examples", "bench", "tests", "bindings"]
+DIRECTORIES = ["libws", "libws-redis", "include", "cli", "examples", "bench", "tests", "bindings"]
 
 # A main() that only lists tests is a table, and its length says nothing.
 TEST_LISTS = re.compile(r"^int main\(")

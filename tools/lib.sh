@@ -28,6 +28,7 @@ pkg_config         pkg-config           pkgconf-pkg-config   pkgconf         pkg
 libcrypto          libssl-dev           openssl-devel        openssl         openssl-dev
 zlib               zlib1g-dev           zlib-devel           zlib            zlib-dev
 isal               libisal-dev          isa-l-devel          isa-l           -
+hiredis            libhiredis-dev       hiredis-devel        hiredis         hiredis-dev
 python3            python3              python3              python          python3
 cmocka             libcmocka-dev        libcmocka-devel      cmocka          cmocka-dev
 glib               libglib2.0-dev       glib2-devel          glib2           glib-dev
@@ -45,6 +46,7 @@ nginx              nginx                nginx                nginx           ngi
 haproxy            haproxy              haproxy              haproxy         haproxy
 tinyproxy          tinyproxy            tinyproxy            tinyproxy       tinyproxy
 prometheus         prometheus           -                    prometheus      prometheus
+redis              redis-server         redis                redis           redis
 readelf            binutils             binutils             binutils        binutils
 clang              clang-14             clang                clang           clang
 clang_format       clang-format-14      clang-tools-extra    clang           clang-extra-tools
@@ -78,6 +80,7 @@ have_pkg_config() { runs "${PKG_CONFIG:-pkg-config}" --version; }
 have_libcrypto() { pkg_exists 'libcrypto >= 3.0'; }
 have_zlib() { pkg_exists 'zlib >= 1.2.9'; }
 have_isal() { pkg_exists 'libisal >= 2.30'; }
+have_hiredis() { pkg_exists 'hiredis >= 0.14'; }
 have_python3() { runs python3 -c 'import sys; sys.exit(sys.version_info < (3, 9))'; }
 have_cmocka() { pkg_exists cmocka; }
 have_glib() { pkg_exists glib-2.0; }
@@ -104,6 +107,7 @@ have_nginx() { is_there nginx; }
 have_haproxy() { is_there haproxy; }
 have_tinyproxy() { is_there tinyproxy; }
 have_prometheus() { is_there prometheus && is_there promtool; }
+have_redis() { is_there redis-server; }
 have_readelf() { runs readelf --version && runs nm --version; }
 have_clang() { find_tool clang >/dev/null; }
 have_clang_rt() {

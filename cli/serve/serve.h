@@ -51,8 +51,8 @@ struct served {
 struct serve {
   struct settings settings;
   const struct mode *mode;
-  ws_files *files;  /* of --static, NULL = none */
-  ws_loop *loop;    /* the main thread's; no connection is on it */
+  ws_files *files; /* of --static, NULL = none */
+  ws_loop *loop;   /* the main thread's; no connection is on it */
   ws_pool *pool;
   struct served served[WS_HANDOVER_MAX];
   size_t served_count;

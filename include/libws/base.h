@@ -171,6 +171,7 @@ typedef struct ws_request ws_request;   /* shared */
 typedef struct ws_engine ws_engine;     /* owner  */
 typedef struct ws_loop ws_loop;         /* owner  */
 typedef struct ws_timer ws_timer;       /* owner  */
+typedef struct ws_watch ws_watch;       /* owner  */
 typedef struct ws_tls ws_tls;           /* shared */
 typedef struct ws_conn ws_conn;         /* shared */
 typedef struct ws_server ws_server;     /* owner  */

@@ -184,8 +184,8 @@ typedef struct ws_conn_stats {
   size_t size; /* WS_INIT */
   uint64_t messages_in, messages_out;
   uint64_t bytes_in, bytes_out; /* on the transport, handshake included */
-  uint64_t messages_dropped;    /* posted or published, but it was full or had ended; dropped by a policy;
-                                   or waiting when it ended */
+  uint64_t messages_dropped;    /* posted or published, but it was full or had ended; dropped by a
+                                   policy; or waiting when it ended */
   uint32_t rtt_us;              /* last keepalive ping; UINT32_MAX before the first */
   /* What can still be dropped, replaced or passed, or is yet to be cut into frames;
    * ws_conn_buffered counts it too. */

@@ -130,6 +130,29 @@ WS_API void ws_timer_free(ws_timer *t); /* also from its own callback */
 WS_API int ws_timer_start(ws_timer *t, uint32_t after_ms);
 WS_API void ws_timer_stop(ws_timer *t);
 
+/* A descriptor of the application's on the loop: another library's socket, a pipe.  Linux: any
+ * that epoll takes, which is not a plain file. */
+enum {
+  WS_WATCH_READ = 1u << 0,
+  WS_WATCH_WRITE = 1u << 1,
+  WS_WATCH_HANGUP = 1u << 2 /* only told: an error, or both directions are closed */
+};
+
+/* Call fn in each turn in which `fd` is ready for one of `events`, which may be 0, or hung up,
+ * which is told whatever the events and in every turn: read or write to learn why, then free the
+ * watch.  Level-triggered: what is left unread is told again.  The loop never reads, writes or
+ * closes `fd`.  A descriptor has one watch in a loop; free it before you close the descriptor.
+ * Errors: INVALID (events, a negative fd), IO (the descriptor cannot be watched, or is already),
+ * CLOSED (fork), NOMEM. */
+typedef void (*ws_watch_fn)(ws_watch *w, uint32_t ready, void *user);
+WS_API int ws_watch_new(ws_loop *l, int fd, uint32_t events, ws_watch_fn fn, void *user,
+                        ws_watch **out);
+/* fn is not called again, also when more of this turn was ready.  Freed with the loop if you do
+ * not; the descriptor stays open.  Also from its own callback. */
+WS_API void ws_watch_free(ws_watch *w);
+/* Wait for other events.  Errors: INVALID, IO, NOMEM. */
+WS_API int ws_watch_set(ws_watch *w, uint32_t events);
+
 typedef struct ws_loop_stats {
   size_t size;              /* WS_INIT */
   uint64_t turns;           /* since the loop was made, as the next two */

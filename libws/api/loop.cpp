@@ -21,6 +21,11 @@ Error turned(Loop* loop, Error result) {
   return result;
 }
 
+Error check_watch_events(uint32_t events) {
+  if ((events & ~(kReadable | kWritable)) == 0) return {};
+  return fail(WS_ERR_INVALID, "watch: events 0x%x", events);
+}
+
 }  // namespace
 
 Error libws::make_loop(const ws_loop_config* cfg, std::unique_ptr<Loop>* out) {
@@ -147,6 +152,32 @@ int ws_timer_start(ws_timer* t, uint32_t after_ms) {
 
 void ws_timer_stop(ws_timer* t) {
   if (t != nullptr) from_handle<UserTimer>(t)->stop();
+}
+
+int ws_watch_new(ws_loop* l, int fd, uint32_t events, ws_watch_fn fn, void* user, ws_watch** out) {
+  return guarded([&] {
+    if (l == nullptr) return null_argument("loop");
+    if (fn == nullptr) return null_argument("fn");
+    if (out == nullptr) return null_argument("out");
+    if (fd < 0) return fail(WS_ERR_INVALID, "watch: descriptor %d", fd);
+    if (Error e = check_watch_events(events)) return e;
+    std::unique_ptr<UserWatch> watch(new UserWatch(*from_handle<Loop>(l), fn, user));
+    if (Error e = watch->start(fd, events)) return e;
+    *out = to_handle(watch.release());
+    return Error();
+  });
+}
+
+int ws_watch_set(ws_watch* w, uint32_t events) {
+  return guarded([&] {
+    if (w == nullptr) return null_argument("watch");
+    if (Error e = check_watch_events(events)) return e;
+    return from_handle<UserWatch>(w)->set(events);
+  });
+}
+
+void ws_watch_free(ws_watch* w) {
+  if (w != nullptr) from_handle<UserWatch>(w)->end();
 }
 
 int ws_loop_get_stats(ws_loop* l, ws_loop_stats* out) {

@@ -1,5 +1,5 @@
-// Making a loop from its config; the timer behind ws_timer: a deadline on a loop's wheel and a
-// function to call.
+// Making a loop from its config; and what an application puts on one: a deadline on its wheel
+// (ws_timer) or a descriptor in its poller (ws_watch), and a function to call.
 #pragma once
 
 #include "libws/base/handle.hpp"
@@ -40,5 +40,39 @@ LIBWS_HANDLE(UserTimer, ws_timer);
 
 // The callback may free the timer, so it comes last.
 inline void UserTimer::on_timeout() { fn_(to_handle(this), user_); }
+
+class UserWatch final : public Watcher, public LoopMember, public Allocated {
+ public:
+  UserWatch(Loop& loop, ws_watch_fn fn, void* user) : loop_(loop), fn_(fn), user_(user) {}
+
+  Error start(int fd, uint32_t events) {
+    if (Error e = loop_.watch(this, fd, events)) return e;
+    loop_.add_member(this);
+    return {};
+  }
+  Error set(uint32_t events) { return loop_.set_interest(this, events); }
+  // The last call from outside.  The batch of this turn may still name the watcher.
+  void end() {
+    LoopMember* member = this;
+    if (member->linked()) member->unlink();
+    loop_.retire(this);
+  }
+
+  void on_ready(uint32_t events) override;
+  void on_timeout() override {}
+  void on_retired() override { delete this; }
+  void on_loop_free() override { end(); }
+  void on_loop_abandoned() override { end(); }
+
+ private:
+  Loop& loop_;
+  ws_watch_fn fn_;
+  void* user_;
+};
+LIBWS_HANDLE(UserWatch, ws_watch);
+
+static_assert(uint32_t{WS_WATCH_READ} == kReadable && uint32_t{WS_WATCH_WRITE} == kWritable &&
+              uint32_t{WS_WATCH_HANGUP} == kHangup);
+inline void UserWatch::on_ready(uint32_t events) { fn_(to_handle(this), events, user_); }
 
 }  // namespace libws

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 static unsigned long seen, fail_at, live;
 static int fail_on, failures;
@@ -268,7 +269,13 @@ static int messages(void) {
   }
   ok &= went_well(ws_timer_new(l, (void (*)(ws_timer *, void *))abort, NULL, &t));
   if (t != NULL) assert_ok(ws_timer_start(t, 1000));
+  int ends[2];
+  ws_watch *w = NULL;
+  assert_int_equal(pipe(ends), 0);
+  ok &= went_well(ws_watch_new(l, ends[0], WS_WATCH_READ, (ws_watch_fn)abort, NULL, &w));
   assert_ok(ws_loop_free(l));
+  close(ends[0]);
+  close(ends[1]);
   return ok;
 }
 
