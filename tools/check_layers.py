@@ -7,6 +7,8 @@ protocol and net do not know each other, nor do server, client and pubsub.  A pu
 belongs to the layer that implements it, and may be included from where that layer may be.
 What stands on the public API (cli, bindings, libws-redis, examples, bench, tests/api, tests/redis)
 sees nothing else.
+
+Fails too when two files define a class of one name: the linker would take one for the other.
 """
 
 import argparse
@@ -232,8 +234,28 @@ def check_cycles(root):
         yield from visit(file)
 
 
+ANONYMOUS = re.compile(r"^namespace \{.*?^\}  // namespace$", re.MULTILINE | re.DOTALL)
+CLASS = re.compile(r"^(?:class|struct|union|enum(?: class)?) ([\w:]+)[^;{()]*\{", re.MULTILINE)
+
+
+def check_class_names(root):
+    """The layers share a namespace.  What is not indented is defined in it."""
+    first = {}
+    for path in sorted((root / "libws").rglob("*.[ch]pp")):
+        relative = path.relative_to(root).as_posix()
+        for name in CLASS.findall(ANONYMOUS.sub("", path.read_text(encoding="utf-8"))):
+            if first.setdefault(name, relative) != relative:
+                yield f"{relative}: {name} is the name of a class in {first[name]} already"
+
+
 def complaints(root):
-    for check in (check_library, check_public_headers, check_applications, check_cycles):
+    for check in (
+        check_library,
+        check_public_headers,
+        check_applications,
+        check_cycles,
+        check_class_names,
+    ):
         yield from check(root)
 
 

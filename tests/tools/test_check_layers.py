@@ -102,6 +102,19 @@ class CheckLayers(TreeTest):
         self.assertEqual(len(found), 1)
         self.assertIn("libws/base/a.hpp -> libws/base/b.hpp", found[0])
 
+    def test_a_class_name_is_defined_in_one_file(self):
+        self.write("libws/net/a.hpp", "namespace libws {\nclass Route final : A {\n};\n}\n")
+        found = self.complaints_of("libws/server/b.hpp", "struct Route {\n};")
+        self.assertEqual(len(found), 1)
+        self.assertIn("Route is the name of a class in libws/net/a.hpp already", found[0])
+        for other in (
+            "struct Route;",
+            "  struct Route {\n  };",
+            "struct Route::Part {\n};",
+            "namespace {\nstruct A {\n};\nstruct Route {\n};\n}  // namespace",
+        ):
+            self.assert_fine("libws/server/b.hpp", other)
+
 
 if __name__ == "__main__":
     unittest.main()
