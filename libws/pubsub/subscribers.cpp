@@ -177,10 +177,10 @@ void Subscribers::deliver_to(LocalTopic& topic, const Published& what, uint64_t*
     who.seen = deliveries_;
     if (who.conn.id() == what.except) continue;
     const Error sent = who.conn.send_or_drop(*what.message);  // `who` may be gone behind it
-    if (!sent.failed()) {
-      ++*delivered;
-    } else if (sent.code() != WS_ERR_CLOSED) {
+    if (sent.code() == WS_DROPPED || (sent.failed() && sent.code() != WS_ERR_CLOSED)) {
       ++*dropped;
+    } else if (!sent.failed()) {
+      ++*delivered;
     }
   }
 }

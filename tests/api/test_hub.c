@@ -293,8 +293,7 @@ static void test_hub_max_subscriptions_per_connection_is_the_bound(void **state)
   peer_drop(&q);
 }
 
-static void test_hub_full_subscriber_misses_it_and_it_is_counted(void **state) {
-  (void)state;
+static void full_subscriber(ws_slow slow_policy) {
   World w;
   Peer p, q;
   char text[1001];
@@ -303,6 +302,7 @@ static void test_hub_full_subscriber_misses_it_and_it_is_counted(void **state) {
   w.limits.send_high_bytes = 1000;
   w.limits.send_limit_bytes = 4000;
   w.limits.send_low_bytes = 500;
+  w.limits.slow = slow_policy;
   world_start(&w);
   ws_hub *h = hub_new(0, 0, 0);
   memset(text, 'x', 1000);
@@ -334,6 +334,12 @@ static void test_hub_full_subscriber_misses_it_and_it_is_counted(void **state) {
   ws_hub_unref(h);
   peer_drop(&p);
   peer_drop(&q);
+}
+
+static void test_hub_full_subscriber_misses_it_and_it_is_counted(void **state) {
+  (void)state;
+  full_subscriber(WS_SLOW_REFUSE);
+  full_subscriber(WS_SLOW_DROP_NEWEST);
 }
 
 static void test_hub_subscriber_inside_a_message_in_parts_misses_it(void **state) {
