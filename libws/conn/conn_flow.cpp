@@ -108,6 +108,7 @@ void Conn::read_gated() {
   }
   if (r.status != IoResult::kOk) return take_read(r);
   bytes_in_ += r.bytes;
+  if (shared_->tracer != nullptr) shared_->tracer->passed(id_, false, {buffer, r.bytes});
   engine_.charge(r.bytes);
   engine_.feed_behind(buffer, r.bytes);
   pump();

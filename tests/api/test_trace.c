@@ -99,11 +99,28 @@ static void test_trace_tells_connections_apart(void **state) {
   world_stop(&t.w);
 }
 
+static void test_trace_tells_what_comes_in_a_pause(void **state) {
+  (void)state;
+  Traced t;
+  Peer p;
+  traced_start(&t);
+  world_join(&t.w, &p);
+  assert_ok(ws_conn_pause(t.w.conn));
+  peer_send_text(&p, "held");
+  peer_send_frame(&p, 0x89, "now", 3);
+  peer_expect_frame(&p, 0x8a, "now", 3);
+  assert_int_equal(t.w.messages, 0);
+  assert_string_equal(t.text, "<1m:4 <9m:3 >10:3 ");
+  peer_drop(&p);
+  world_stop(&t.w);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_trace_tells_frames_both_ways),
       cmocka_unit_test(test_trace_tells_the_frame_that_breaks_a_rule),
       cmocka_unit_test(test_trace_tells_connections_apart),
+      cmocka_unit_test(test_trace_tells_what_comes_in_a_pause),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
