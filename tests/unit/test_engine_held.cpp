@@ -203,7 +203,7 @@ void test_held_input_that_breaks_a_rule_ends_there_and_no_sooner(void**) {
 
 void test_held_input_of_limits_at_their_bounds_is_whole(void**) {
   for (Role r : kBothRoles) {
-    for (size_t more : {0, 1}) {
+    for (size_t more : {size_t{0}, size_t{1}}) {
       const std::string input =
           frame(r, kBinary, std::string(60000, 'x'), false) + frame(r, kPing, "between") +
           frame(r, kContinuation, std::string(40000 + more, 'y')) + frame(r, kPing, "behind");
@@ -304,7 +304,7 @@ void test_held_room_is_what_is_missing_to_the_window(void**) {
     Setup s = roomy(r);
     s.limits = [](Limits& l) { l.read_ahead = 1000; };
     const size_t header = r == Role::kServer ? 8 : 4;
-    for (size_t size : {999, 1000, 1001}) {
+    for (size_t size : {size_t{999}, size_t{1000}, size_t{1001}}) {
       Held h(s);
       h.hold(true);
       assert_int_equal(h.engine().ahead_room(), 1000);
