@@ -57,14 +57,14 @@ Failure Bridge::join_hub() {
   hooks.on_topic = on_topic;
   hooks.on_publish = on_publish;
   hooks.user = this;
-  int code = ws_hub_set_bridge(hub_, &hooks);
+  int code = ws_hub_set_bridge(hub_.get(), &hooks);
   if (code < 0) return fail_libws(code);
   joined_ = true;
   return {};
 }
 
 Bridge::~Bridge() {
-  if (joined_) ws_hub_set_bridge(hub_, nullptr);
+  if (joined_) ws_hub_set_bridge(hub_.get(), nullptr);
   phase_ = Phase::kDown;
   try {
     if (publisher_.ready()) publisher_.flush();
@@ -75,7 +75,6 @@ Bridge::~Bridge() {
   subscriber_.close();
   ws_timer_free(clock_);
   ws_timer_free(settle_);
-  ws_hub_unref(hub_);
 }
 
 void Bridge::on_topic(ws_hub*, const char* topic, int active, void* user) {
@@ -320,7 +319,8 @@ void Bridge::deliver(std::string_view channel, std::string_view payload) {
   payload.remove_prefix(Envelope::kBytes);
   ws_message* message = nullptr;
   int code = ws_message_new(envelope.opcode, payload.data(), payload.size(), &message);
-  if (code >= 0) code = ws_hub_publish(hub_, topic_.c_str(), message, nullptr, WS_PUBLISH_LOCAL);
+  if (code >= 0)
+    code = ws_hub_publish(hub_.get(), topic_.c_str(), message, nullptr, WS_PUBLISH_LOCAL);
   ws_message_unref(message);
   if (code >= 0) {
     ++received_;

@@ -76,7 +76,10 @@ class Bridge final : Link::Owner {
   void deliver(std::string_view channel, std::string_view payload);
 
   BridgeConfig config_;
-  ws_hub* hub_;
+  struct Unref {
+    void operator()(ws_hub* hub) const { ws_hub_unref(hub); }
+  };
+  std::unique_ptr<ws_hub, Unref> hub_;
   ws_loop* loop_;
   OriginId origin_;
   ws_timer* clock_ = nullptr;

@@ -4,6 +4,7 @@
 #include "libws/api/guard.hpp"
 #include "libws/api/loop.hpp"
 #include "libws/api/server.hpp"
+#include "libws/protocol/limits.hpp"
 
 #include <libws/pool.h>
 
@@ -80,6 +81,10 @@ int ws_pool_listen(ws_pool* p, const ws_listen_config* cfg, ws_spread spread,
     if (p == nullptr) return null_argument("pool");
     ws_listen_config c;
     if (Error e = read_config(cfg, &c, "ws_listen_config")) return e;
+    const int number = number_in(spread);
+    if (number != WS_SPREAD_HANDOVER && number != WS_SPREAD_REUSEPORT) {
+      return fail(WS_ERR_INVALID, "listen: spread %d", number);
+    }
     PoolListener* listener = nullptr;
     if (Error e = impl(p)->listen(c, spread, &listener)) return e;
     if (out != nullptr) *out = to_handle(listener);

@@ -152,9 +152,6 @@ Error Pool::call(PoolWorker& worker, Error (*fn)(void* arg), void* arg) {
 Error Pool::listen(const ws_listen_config& c, ws_spread spread, PoolListener** out) {
   if (Error e = refuse_here("listen")) return e;
   if (Error e = check_listen(c)) return e;
-  if (spread != WS_SPREAD_HANDOVER && spread != WS_SPREAD_REUSEPORT) {
-    return fail(WS_ERR_INVALID, "listen: spread %d", static_cast<int>(spread));
-  }
   if (spread == WS_SPREAD_REUSEPORT && c.unix_path != nullptr) {
     return fail(WS_ERR_INVALID, "listen: a unix socket cannot be spread with REUSEPORT");
   }
