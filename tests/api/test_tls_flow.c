@@ -463,7 +463,7 @@ static void test_tls_paused_sides_answer_pings_behind_data(void **state) {
   world_wait_log(&s->w, "pong:d");
   caller_wait_log(&s->c, "pong:u");
   assert_int_equal(s->w.messages + s->c.messages, 0);
-  assert_ok(ws_conn_send(s->c.conn, WS_OP_BINARY, zeros, 400000, 0));
+  assert_true(ws_conn_send(s->c.conn, WS_OP_BINARY, zeros, 400000, 0) >= 0);
   run_for(s->c.loop, 5);
   assert_ok(ws_conn_resume(s->w.conn));
   assert_ok(ws_conn_resume(s->c.conn));
