@@ -4,62 +4,36 @@
  * run after it works.
  */
 #include "peer.h"
+#include "scarce.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-static unsigned long seen, fail_at, live;
-static int fail_on, failures;
-
-static void *resize(void *user, void *ptr, size_t bytes) {
-  (void)user;
-  if (bytes == 0) {
-    if (ptr != NULL) --live;
-    free(ptr);
-    return NULL;
-  }
-  ++seen;
-  if (fail_at != 0 && (seen == fail_at || (fail_on && seen > fail_at))) {
-    ++failures;
-    return NULL;
-  }
-  void *p = realloc(ptr, bytes);
-  if (ptr == NULL) ++live;
-  return p;
-}
-
-static int set_hook(void **state) {
-  (void)state;
-  ws_allocator a;
-  WS_INIT(&a);
-  a.resize = resize;
-  return ws_set_allocator(&a);
-}
-
 /* 1: everything that was expected happened. */
 typedef int (*Scenario)(void);
 
 static void fail_each_allocation_of(Scenario scenario) {
-  for (fail_on = 0; fail_on < 2; ++fail_on) {
+  for (scarce.fail_on = 0; scarce.fail_on < 2; ++scarce.fail_on) {
     unsigned long n = 0;
     do {
-      fail_at = ++n;
-      seen = 0;
-      failures = 0;
+      scarce.fail_at = ++n;
+      scarce.seen = 0;
+      scarce.failures = 0;
       int complete = scenario();
-      if (live != 0) fail_msg("%lu blocks leaked when allocation %lu failed", live, n);
-      if (failures == 0 && !complete) fail_msg("incomplete without a failure");
-      fail_at = 0;
-      if (failures != 0 && n % 8 == 1) {
+      if (scarce.live != 0)
+        fail_msg("%lu blocks leaked when allocation %lu failed", scarce.live, n);
+      if (scarce.failures == 0 && !complete) fail_msg("incomplete without a failure");
+      scarce.fail_at = 0;
+      if (scarce.failures != 0 && n % 8 == 1) {
         assert_int_equal(scenario(), 1);
-        assert_int_equal(live, 0);
+        assert_int_equal(scarce.live, 0);
       }
       assert_true(n < 100000);
-      fail_at = n;
-    } while (failures != 0);
-    fail_at = 0;
+      scarce.fail_at = n;
+    } while (scarce.failures != 0);
+    scarce.fail_at = 0;
     assert_true(n > 3);
   }
 }
@@ -472,7 +446,7 @@ SOCKET_SCENARIO_TEST(test_alloc_failure_behind_proxies_is_reported_or_ends_it, l
 
 static void test_allocator_cannot_change_once_used(void **state) {
   (void)state;
-  assert_int_equal(set_hook(NULL), WS_ERR_STATE);
+  assert_int_equal(scarce_set(NULL), WS_ERR_STATE);
 }
 
 int main(void) {
@@ -489,5 +463,5 @@ int main(void) {
       cmocka_unit_test(test_alloc_failure_behind_proxies_is_reported_or_ends_it),
       cmocka_unit_test(test_allocator_cannot_change_once_used),
   };
-  return cmocka_run_group_tests_name("alloc_failure", tests, set_hook, NULL);
+  return cmocka_run_group_tests_name("alloc_failure", tests, scarce_set, NULL);
 }

@@ -4,54 +4,26 @@
  * crashes.
  */
 #include "peer.h"
-
-#include <stdlib.h>
-
-static unsigned long seen, fail_at, live;
-static int fail_on, failures;
-
-static void *resize(void *user, void *ptr, size_t bytes) {
-  (void)user;
-  if (bytes == 0) {
-    if (ptr != NULL) --live;
-    free(ptr);
-    return NULL;
-  }
-  ++seen;
-  if (fail_at != 0 && (seen == fail_at || (fail_on && seen > fail_at))) {
-    ++failures;
-    return NULL;
-  }
-  void *p = realloc(ptr, bytes);
-  if (ptr == NULL && p != NULL) ++live;
-  return p;
-}
-
-static int set_hook(void **state) {
-  (void)state;
-  ws_allocator a;
-  WS_INIT(&a);
-  a.resize = resize;
-  return ws_set_allocator(&a);
-}
+#include "scarce.h"
 
 /* 1: everything that was expected happened. */
 typedef int (*Scenario)(void);
 
 /* With fail_on all from the n-th on fail, else that one. */
 static void fail_each_allocation_of(Scenario scenario) {
-  for (fail_on = 0; fail_on < 2; ++fail_on) {
+  for (scarce.fail_on = 0; scarce.fail_on < 2; ++scarce.fail_on) {
     unsigned long n = 0;
     do {
-      fail_at = ++n;
-      seen = 0;
-      failures = 0;
+      scarce.fail_at = ++n;
+      scarce.seen = 0;
+      scarce.failures = 0;
       const int complete = scenario();
-      if (live != 0) fail_msg("%lu blocks leaked when allocation %lu failed", live, n);
-      if (failures == 0 && !complete) fail_msg("incomplete without a failure");
+      if (scarce.live != 0)
+        fail_msg("%lu blocks leaked when allocation %lu failed", scarce.live, n);
+      if (scarce.failures == 0 && !complete) fail_msg("incomplete without a failure");
       assert_true(n < 10000);
-    } while (failures != 0);
-    fail_at = 0;
+    } while (scarce.failures != 0);
+    scarce.fail_at = 0;
     assert_true(n > 3);
   }
 }
@@ -195,5 +167,5 @@ int main(void) {
       cmocka_unit_test(test_alloc_failure_in_a_routed_upgrade_is_reported_or_ends_it),
       cmocka_unit_test(test_alloc_failure_in_a_file_from_memory_is_reported_or_ends_it),
   };
-  return cmocka_run_group_tests_name("alloc_failure_accepting", tests, set_hook, NULL);
+  return cmocka_run_group_tests_name("alloc_failure_accepting", tests, scarce_set, NULL);
 }

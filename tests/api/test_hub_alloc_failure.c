@@ -2,44 +2,18 @@
  * Every allocation of a hub fails in turn, once or from there on: the call says so and has changed
  * nothing, a publish reaches those it can, nothing leaks.
  */
+#include "scarce.h"
 #include "topics.h"
-
-#include <stdlib.h>
-
-static unsigned long seen, fail_at, live;
-static int fail_on;
-
-static void *resize(void *user, void *ptr, size_t bytes) {
-  (void)user;
-  if (bytes == 0) {
-    if (ptr != NULL) --live;
-    free(ptr);
-    return NULL;
-  }
-  ++seen;
-  if (fail_at != 0 && (seen == fail_at || (fail_on && seen > fail_at))) return NULL;
-  void *p = realloc(ptr, bytes);
-  if (ptr == NULL && p != NULL) ++live;
-  return p;
-}
-
-static int set_hook(void **state) {
-  (void)state;
-  ws_allocator a;
-  WS_INIT(&a);
-  a.resize = resize;
-  return ws_set_allocator(&a);
-}
 
 /* Runs `call` with its n-th allocation failing, for n from 1 until it succeeds. */
 #define fail_each(call, check)                       \
   do {                                               \
     int failing_rc = WS_ERR_NOMEM;                   \
     for (unsigned long n = 1; failing_rc < 0; ++n) { \
-      seen = 0;                                      \
-      fail_at = n;                                   \
+      scarce.seen = 0;                               \
+      scarce.fail_at = n;                            \
       failing_rc = (call);                           \
-      fail_at = 0;                                   \
+      scarce.fail_at = 0;                            \
       if (failing_rc < 0) {                          \
         assert_int_equal(failing_rc, WS_ERR_NOMEM);  \
         check;                                       \
@@ -67,13 +41,13 @@ static void unchanged(ws_hub *h, uint64_t topics, uint64_t subscriptions) {
 static void test_hub_alloc_failure_at_each_point(void **state) {
   (void)state;
   static const char *const names[] = {"a", "b", "a/*", "*/*/c", "x/y/**", "x/y/*/z", "**", "last"};
-  for (fail_on = 0; fail_on < 2; ++fail_on) {
+  for (scarce.fail_on = 0; scarce.fail_on < 2; ++scarce.fail_on) {
     World w[2];
     Peer p[2];
     ws_hub *h = NULL;
     ws_hub_bridge bridge;
     ws_message *m;
-    const unsigned long before = live;
+    const unsigned long before = scarce.live;
     fail_each(ws_hub_new(NULL, &h), assert_null(h));
     for (int i = 0; i < 2; ++i) {
       world_start_default(&w[i]);
@@ -100,14 +74,14 @@ static void test_hub_alloc_failure_at_each_point(void **state) {
     }
     assert_int_equal(topics_told, COUNT_OF(names));
     /* Ending needs no memory. */
-    fail_at = 1;
-    fail_on = 1;
-    seen = 0;
+    scarce.fail_at = 1;
+    scarce.fail_on = 1;
+    scarce.seen = 0;
     for (size_t t = 0; t < COUNT_OF(names); ++t) {
       assert_ok(ws_hub_unsubscribe(h, w[0].conn, names[t]));
       assert_ok(ws_hub_unsubscribe(h, w[1].conn, names[t]));
     }
-    fail_at = 0;
+    scarce.fail_at = 0;
     run_for(w[0].loop, 2);
     assert_int_equal(topics_told, 0);
     unchanged(h, 0, 0);
@@ -116,7 +90,7 @@ static void test_hub_alloc_failure_at_each_point(void **state) {
       world_stop(&w[i]);
     }
     ws_hub_unref(h);
-    assert_int_equal(live, before);
+    assert_int_equal(scarce.live, before);
   }
 }
 
@@ -134,11 +108,11 @@ static void test_hub_alloc_failure_while_delivering_is_a_drop(void **state) {
   world_join(&w, &p);
   assert_ok(ws_hub_subscribe(h, w.conn, "t"));
   for (int i = 0; i < MANY; ++i) assert_ok(hub_say(h, "t", text, NULL, 0));
-  seen = 0;
-  fail_at = 1;
-  fail_on = 1;
+  scarce.seen = 0;
+  scarce.fail_at = 1;
+  scarce.fail_on = 1;
   assert_true(ws_loop_dispatch(w.loop, 0) >= 0);
-  fail_at = 0;
+  scarce.fail_at = 0;
   const ws_hub_stats stats = hub_stats(h);
   assert_true(stats.dropped > 0);
   assert_int_equal(stats.delivered + stats.dropped, MANY);
@@ -155,5 +129,5 @@ int main(void) {
       cmocka_unit_test(test_hub_alloc_failure_at_each_point),
       cmocka_unit_test(test_hub_alloc_failure_while_delivering_is_a_drop),
   };
-  return cmocka_run_group_tests_name("hub_alloc_failure", tests, set_hook, NULL);
+  return cmocka_run_group_tests_name("hub_alloc_failure", tests, scarce_set, NULL);
 }

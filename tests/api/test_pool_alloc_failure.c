@@ -3,40 +3,9 @@
  * are offered: NOMEM, nothing leaks, nobody waits for ever.
  */
 #include "peer.h"
+#include "scarce.h"
 
-#include <pthread.h>
-#include <stdlib.h>
 #include <sys/socket.h>
-
-static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
-static unsigned long seen, fail_at;
-static long live;
-static int fail_on, failures;
-
-static void *resize(void *user, void *ptr, size_t bytes) {
-  void *p = NULL;
-  (void)user;
-  pthread_mutex_lock(&mutex);
-  if (bytes == 0) {
-    if (ptr != NULL) --live;
-    free(ptr);
-  } else if (++seen == fail_at || (fail_at != 0 && fail_on && seen > fail_at)) {
-    ++failures;
-  } else {
-    p = realloc(ptr, bytes);
-    if (ptr == NULL) ++live;
-  }
-  pthread_mutex_unlock(&mutex);
-  return p;
-}
-
-static int set_hook(void **state) {
-  (void)state;
-  ws_allocator a;
-  WS_INIT(&a);
-  a.resize = resize;
-  return ws_set_allocator(&a);
-}
 
 static int went_well(int rc) {
   if (rc >= 0) return 1;
@@ -107,17 +76,18 @@ static int handover_serve(void) { return serve(WS_SPREAD_HANDOVER); }
 static int reuseport_serve(void) { return serve(WS_SPREAD_REUSEPORT); }
 
 static void fail_each_allocation_of(int (*scenario)(void)) {
-  for (fail_on = 0; fail_on < 2; ++fail_on) {
+  for (scarce.fail_on = 0; scarce.fail_on < 2; ++scarce.fail_on) {
     unsigned long n = 0;
     int failed;
     do {
-      fail_at = ++n;
-      seen = 0;
-      failures = 0;
+      scarce.fail_at = ++n;
+      scarce.seen = 0;
+      scarce.failures = 0;
       int complete = scenario();
-      failed = failures;
-      fail_at = 0;
-      if (live != 0) fail_msg("%ld blocks leaked when allocation %lu failed", live, n);
+      failed = scarce.failures;
+      scarce.fail_at = 0;
+      if (scarce.live != 0)
+        fail_msg("%lu blocks leaked when allocation %lu failed", scarce.live, n);
       if (failed == 0) assert_true(complete);
       assert_true(n < 10000);
     } while (failed != 0);
@@ -146,5 +116,5 @@ int main(void) {
       cmocka_unit_test(test_alloc_failure_in_a_pool_with_reuseport),
       cmocka_unit_test(test_alloc_failure_in_an_offer),
   };
-  return cmocka_run_group_tests_name("pool_alloc_failure", tests, set_hook, NULL);
+  return cmocka_run_group_tests_name("pool_alloc_failure", tests, scarce_set, NULL);
 }

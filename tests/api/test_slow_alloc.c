@@ -3,45 +3,18 @@
  * send says NOMEM, or the connection ends with it; what was accepted and not dropped arrives, in
  * order; nothing leaks.
  */
+#include "scarce.h"
 #include "slow.h"
 
 #include <stdlib.h>
-
-static unsigned long seen, fail_at, live;
-static int fail_on, failures;
-
-static void *resize(void *user, void *ptr, size_t bytes) {
-  (void)user;
-  if (bytes == 0) {
-    if (ptr != NULL) --live;
-    free(ptr);
-    return NULL;
-  }
-  ++seen;
-  if (fail_at != 0 && (seen == fail_at || (fail_on && seen > fail_at))) {
-    ++failures;
-    return NULL;
-  }
-  void *p = realloc(ptr, bytes);
-  if (ptr == NULL) ++live;
-  return p;
-}
-
-static int set_hook(void **state) {
-  (void)state;
-  ws_allocator a;
-  WS_INIT(&a);
-  a.resize = resize;
-  return ws_set_allocator(&a);
-}
 
 enum { MESSAGES = 40 };
 
 /* Sends while allocations fail, reads without failures; returns how many were accepted. */
 static uint32_t send_with_failures(Slow *s, ws_message **messages, uint8_t *large, size_t len) {
   uint32_t accepted = 0;
-  failures = 0;
-  seen = 0;
+  scarce.failures = 0;
+  scarce.seen = 0;
   for (uint32_t i = 0; i < MESSAGES; ++i) {
     int rc = i % 4 == 3 ? ws_conn_send(s->from, WS_OP_BINARY, ws_message_data(messages[i]).data,
                                        ws_message_data(messages[i]).len, 0)
@@ -95,12 +68,12 @@ static void scenario(int role, ws_deflate mode, unsigned long n) {
   slow_fill(&s, 4000);
   const uint64_t dropped = stats_of(s.from).messages_dropped;
   ws_conn *from = ws_conn_ref(s.from);
-  fail_at = n;
+  scarce.fail_at = n;
   const uint32_t accepted = send_with_failures(&s, messages, large, len);
   /* Also while it is fed, for some; there the receiver may be the one without memory. */
   if (n % 2 == 0) assert_ok(ws_conn_resume(s.to));
   run_for(b->loop, 2);
-  fail_at = 0;
+  scarce.fail_at = 0;
   const int ended = b->w.closed + b->c.closed;
   run_for(b->loop, ended != 0 ? 2 : 0);
   if (ended == 0 && ws_conn_is_open(from)) {
@@ -115,7 +88,7 @@ static void scenario(int role, ws_deflate mode, unsigned long n) {
   free(large);
   slow_free(&s);
   both_teardown(&one);
-  if (live != 0) fail_msg("%lu blocks leaked when allocation %lu failed", live, n);
+  if (scarce.live != 0) fail_msg("%lu blocks leaked when allocation %lu failed", scarce.live, n);
 }
 
 static void test_slow_each_allocation_fails_in_turn(void **state) {
@@ -123,13 +96,13 @@ static void test_slow_each_allocation_fails_in_turn(void **state) {
   FOR_BOTH_ROLES(role) {
     for (ws_deflate mode = WS_DEFLATE_OFF; mode <= WS_DEFLATE_DEDICATED;
          mode = (ws_deflate)(mode + 1)) {
-      for (fail_on = 0; fail_on < 2; ++fail_on) {
+      for (scarce.fail_on = 0; scarce.fail_on < 2; ++scarce.fail_on) {
         const unsigned long step = valgrind_is_on() ? 13 : 1;
         unsigned long n = 1 - step;
         do {
           scenario(role, mode, n += step);
           assert_true(n < 10000);
-        } while (failures != 0);
+        } while (scarce.failures != 0);
         assert_true(n > 3);
       }
     }
@@ -140,5 +113,5 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_slow_each_allocation_fails_in_turn),
   };
-  return cmocka_run_group_tests(tests, set_hook, NULL);
+  return cmocka_run_group_tests(tests, scarce_set, NULL);
 }
