@@ -187,11 +187,7 @@ int ws_loop_get_stats(ws_loop* l, ws_loop_stats* out) {
     ws_loop_stats stats = {};
     Loop& loop = *from_handle<Loop>(l);
     loop.get_stats(&stats);
-    if (const auto* shared = static_cast<const ConnShared*>(loop.companion())) {
-      stats.deflated = shared->resources.deflate.deflated;
-      stats.inflated = shared->resources.deflate.inflated;
-      stats.deflate_bytes = shared->resources.deflate.held();
-    }
+    ConnShared::add_stats(loop, &stats);
     return write_struct(stats, out, "ws_loop_stats");
   });
 }

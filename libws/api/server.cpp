@@ -6,6 +6,7 @@
 #include "libws/api/offers.hpp"
 #include "libws/api/policy.hpp"
 #include "libws/protocol/http_write.hpp"
+#include "libws/protocol/limits.hpp"
 
 #include <libws/router.h>
 #include <libws/server.h>
@@ -26,9 +27,7 @@ Error read_guard(const ws_server_config& c, ServerOptions* out) {
   if (c.max_connections_per_ip != 0) out->max_connections_per_ip = c.max_connections_per_ip;
   if (c.max_accept_rate_per_ip != 0) out->max_accept_rate_per_ip = c.max_accept_rate_per_ip;
   if (c.memory_budget_bytes != 0) out->memory_budget = c.memory_budget_bytes;
-  int field;  // which may be any number; see number_in()
-  static_assert(sizeof field == sizeof c.proxy_field);
-  std::memcpy(&field, &c.proxy_field, sizeof field);
+  const int field = number_in(c.proxy_field);
   if (field < WS_PROXY_FIELD_DEFAULT || field > WS_PROXY_FORWARDED) {
     return fail(WS_ERR_INVALID, "proxy_field: %d is not a ws_proxy_field", field);
   }

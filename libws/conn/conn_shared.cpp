@@ -22,6 +22,14 @@ ConnShared& ConnShared::of(Loop& loop) {
   return *static_cast<ConnShared*>(loop.companion());
 }
 
+void ConnShared::add_stats(const Loop& loop, ws_loop_stats* out) {
+  const auto* shared = static_cast<const ConnShared*>(loop.companion());
+  if (shared == nullptr) return;
+  out->deflated += shared->resources.deflate.deflated;
+  out->inflated += shared->resources.deflate.inflated;
+  out->deflate_bytes += shared->resources.deflate.held();
+}
+
 Error ConnShared::post(ws_task_fn fn, void* arg) {
   std::lock_guard lock(gate_);
   if (loop_ == nullptr) return fail(WS_ERR_CLOSED, "the loop of this connection is gone");

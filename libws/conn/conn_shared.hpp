@@ -23,6 +23,9 @@ class ConnShared final : public LoopCompanion, public RefCounted<ConnShared>, pu
   // Only while the loop exists: true for every connection that has not been retired.
   Loop& loop() const { return *loop_; }
 
+  // Adds what Loop::add_stats() leaves out, which is compression, to `out`.
+  static void add_stats(const Loop& loop, ws_loop_stats* out);
+
   // Posts to the loop, as PostQueue::push_ours(), or CLOSED when it is gone.  Thread: any.
   Error post(ws_task_fn fn, void* arg);
 

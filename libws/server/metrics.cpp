@@ -108,11 +108,7 @@ void Metrics::add(const Server& server) {
   add_stats(server.stats(), &servers_);
   const Loop& loop = server.loop();
   loop.add_stats(&loops_);
-  if (const auto* shared = static_cast<const ConnShared*>(loop.companion())) {
-    loops_.deflated += shared->resources.deflate.deflated;
-    loops_.inflated += shared->resources.deflate.inflated;
-    loops_.deflate_bytes += shared->resources.deflate.held();
-  }
+  ConnShared::add_stats(loop, &loops_);
   turns_.add(loop.turn_times());
   callbacks_.add(loop.callback_times());
   timed_ = timed_ || loop.times_callbacks();
